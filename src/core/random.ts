@@ -1,0 +1,130 @@
+/**
+ * Seeded random streams. Every source of randomness has a name ("reset", "policy", …); a stream is
+ * derived from a seed and a path of names, so that no consumer can disturb another.
+ *
+ * Generator: xoshiro128** 1.1 (Blackman and Vigna 2018), 128 bits of state, seeded through SplitMix32
+ * from a 32-bit FNV-1a hash chain of the path. The state lives in a caller-visible Uint32Array(4),
+ * so that saving a stream is copying four integers.
+ */
+
+export type StreamPath = readonly (string | number)[];
+
+const STATE_WORDS = 4;
+
+function hashPath(seed: number, path: StreamPath): number {
+  let h = (0x811c9dc5 ^ (seed >>> 0)) >>> 0;
+  const mix = (byte: number) => {
+    h = Math.imul(h ^ byte, 0x01000193) >>> 0;
+  };
+  // Both halves, so that seeds beyond 2³² stay different.
+  let high = Math.floor(seed / 4294967296) >>> 0;
+  for (let i = 0; i < 4; i++, high >>>= 8) mix(high & 0xff);
+  for (const part of path) {
+    // A separator and a type tag keep ["a", "b"] apart from ["ab"] and 1 apart from "1".
+    mix(typeof part === "number" ? 1 : 2);
+    const text = String(part);
+    for (let i = 0; i < text.length; i++) {
+      mix(text.charCodeAt(i) & 0xff);
+      mix(text.charCodeAt(i) >>> 8);
+    }
+    mix(0xff);
+  }
+  return h;
+}
+
+/** One random stream; cheap to create, allocation-free to use. */
+export class RandomStream {
+  /** [4] the generator's state; copying it in and out saves and restores the stream. */
+  readonly state: Uint32Array;
+
+  constructor(state: Uint32Array) {
+    if (state.length !== STATE_WORDS)
+      throw new RangeError(`stream state: got ${state.length} words, expected 4`);
+    this.state = state;
+  }
+
+  /** The stream of `seed` (an integer ≥ 0) under the given path of names. */
+  static from(seed: number, ...path: StreamPath): RandomStream {
+    const stream = new RandomStream(new Uint32Array(STATE_WORDS));
+    stream.reseed(seed, ...path);
+    return stream;
+  }
+
+  /** Restart this stream in place, as `from` would create it. */
+  reseed(seed: number, ...path: StreamPath): void {
+    if (!Number.isSafeInteger(seed) || seed < 0)
+      throw new RangeError(`seed: got ${seed}, expected an integer ≥ 0`);
+    let z = hashPath(seed, path);
+    let any = 0;
+    for (let i = 0; i < STATE_WORDS; i++) {
+      z = (z + 0x9e3779b9) >>> 0;
+      let t = z;
+      t = Math.imul(t ^ (t >>> 16), 0x21f0aaad);
+      t = Math.imul(t ^ (t >>> 15), 0x735a2d97);
+      // The low seed word enters every state word again: the 32-bit hash alone would collide too early.
+      const word = (t ^ (t >>> 15) ^ Math.imul(seed >>> 0, 0x9e3779b1 + 2 * i)) >>> 0;
+      this.state[i] = word;
+      any |= word;
+    }
+    if (any === 0) this.state[0] = 1;
+    for (let i = 0; i < 12; i++) this.nextUint32();
+  }
+
+  /** 32 random bits. */
+  nextUint32(): number {
+    const s = this.state;
+    const s1 = s[1]!;
+    const m = Math.imul(s1, 5);
+    const result = Math.imul((m << 7) | (m >>> 25), 9) >>> 0;
+    const t = s1 << 9;
+    s[2]! ^= s[0]!;
+    s[3]! ^= s1;
+    s[1]! ^= s[2]!;
+    s[0]! ^= s[3]!;
+    s[2]! ^= t;
+    const s3 = s[3]!;
+    s[3] = (s3 << 11) | (s3 >>> 21);
+    return result;
+  }
+
+  /** Uniform in [0, 1), 53 random bits. */
+  uniform(): number {
+    return (
+      (this.nextUint32() >>> 5) * 1.1102230246251565e-16 * 67108864 +
+      (this.nextUint32() >>> 6) * 1.1102230246251565e-16
+    );
+  }
+
+  /** Uniform in [low, high). */
+  uniformIn(low: number, high: number): number {
+    return low + (high - low) * this.uniform();
+  }
+
+  /** Uniform integer in [0, n), without bias. */
+  int(n: number): number {
+    if (!(n >= 1 && n <= 4294967296)) throw new RangeError(`int(n): got ${n}, expected 1 ≤ n ≤ 2³²`);
+    const limit = 4294967296 - (4294967296 % n);
+    for (;;) {
+      const x = this.nextUint32();
+      if (x < limit) return x % n;
+    }
+  }
+
+  /** Standard normal (Box–Muller, the sine half unused: a stream's state is its four words alone). */
+  normal(): number {
+    const u = 1 - this.uniform();
+    return Math.sqrt(-2 * Math.log(u)) * Math.cos(2 * Math.PI * this.uniform());
+  }
+
+  /** Fill with 0 … n−1 in random order (Fisher–Yates). */
+  permutation(out: Int32Array): Int32Array {
+    for (let i = 0; i < out.length; i++) out[i] = i;
+    for (let i = out.length - 1; i > 0; i--) {
+      const j = this.int(i + 1);
+      const swap = out[i]!;
+      out[i] = out[j]!;
+      out[j] = swap;
+    }
+    return out;
+  }
+}
