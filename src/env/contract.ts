@@ -7,7 +7,10 @@
  * D action dimensions, S global state size.
  */
 import type { NdArray } from "../core/array.js";
+import type { Frame } from "../core/film.js";
 import type { Tree } from "../core/tree.js";
+
+export type { Frame, FrameShape } from "../core/film.js";
 
 export type Space =
   /** one integer in [0, n) */
@@ -95,43 +98,6 @@ export interface EndedCopies {
   /** Last frame of row r's copy; filled only when created with `keepFinalFrames`. */
   readonly frames: (Frame | null)[];
 }
-
-/** One picture, as data: what `views/` draws. Coordinates are world units, y up. */
-export interface Frame {
-  readonly shapes: readonly FrameShape[];
-  /** Lines of text that belong to the moment ("speaker_0 says B"). */
-  readonly captions: readonly string[];
-  /** Visible world, if fixed; otherwise the player fits the whole film. */
-  readonly bounds?: {
-    readonly left: number;
-    readonly right: number;
-    readonly bottom: number;
-    readonly top: number;
-  };
-}
-
-export type FrameShape =
-  | {
-      readonly kind: "circle";
-      readonly x: number;
-      readonly y: number;
-      readonly radius: number;
-      /** Agent name where the shape is an agent; the player marks hijacked and deceived agents by it. */
-      readonly agent?: string;
-      /** Text at the shape ("goal", "A"). */
-      readonly label?: string;
-      /** CSS colour */
-      readonly color: string;
-      readonly role: "agent" | "landmark" | "goal" | "obstacle";
-    }
-  | {
-      readonly kind: "line";
-      readonly x1: number;
-      readonly y1: number;
-      readonly x2: number;
-      readonly y2: number;
-      readonly color: string;
-    };
 
 /** Everything that determines the future of some or all copies: a tree of arrays, exact. */
 export type EnvironmentState = Tree<NdArray>;
