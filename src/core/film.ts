@@ -69,5 +69,13 @@ export interface Film {
   readonly hijacked: readonly string[];
   /** Sum over steps of the mean reward of the agents. */
   readonly episodeReturn: number;
+  /** Names of the discrete actions per agent ("left", "says B"); the player shows numbers where they are absent. */
+  readonly actionNames?: Readonly<Record<string, readonly string[]>>;
+  /**
+   * For agents whose discrete action is a message: what each message means in this team's own language, as the label
+   * of a shape ("A"), or null if the team does not use that message. It lets the player show which landmark was
+   * announced. Where it is absent, views infer it from films of the same team and seed (`inferLanguage`).
+   */
+  readonly language?: Readonly<Record<string, readonly (string | null)[]>>;
   readonly steps: readonly FilmStep[];
 }
