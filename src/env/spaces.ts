@@ -1,0 +1,181 @@
+/** Action spaces: sizes, validation and uniform sampling of legal actions. */
+import { UserError } from "../core/errors.js";
+import type { RandomStream } from "../core/random.js";
+import type { Environment, GroupArrays, GroupSpec, Space } from "./contract.js";
+
+/** Numbers that one action consists of: 1 for discrete, D otherwise. */
+export function actionSize(space: Space): number {
+  if (space.kind === "discrete") return 1;
+  return space.kind === "multi-discrete" ? space.sizes.length : space.low.length;
+}
+
+/** Entries of one action mask: A for discrete, the sum of the sizes for multi-discrete, 0 for box. */
+export function maskSize(space: Space): number {
+  if (space.kind === "discrete") return space.n;
+  return space.kind === "multi-discrete" ? space.sizes.reduce((a, b) => a + b, 0) : 0;
+}
+
+/** A box of `size` dimensions with the same bounds in each. */
+export function box(size: number, low: number, high: number): Space {
+  return { kind: "box", low: Array<number>(size).fill(low), high: Array<number>(size).fill(high) };
+}
+
+/** "an integer in [0, 5)", for messages; `dimension` picks one entry of a multi-discrete or box action. */
+function expectation(space: Space, dimension: number): string {
+  if (space.kind === "discrete") return `an integer in [0, ${space.n})`;
+  if (space.kind === "multi-discrete") return `an integer in [0, ${space.sizes[dimension]})`;
+  return `a number in [${space.low[dimension]}, ${space.high[dimension]}]`;
+}
+
+/**
+ * Refuse actions outside their space and masked actions, of every agent and copy. Entries of dead and waiting
+ * agents are checked too: a caller that writes nonsense there has a mistake worth hearing about.
+ *
+ * @param place where the actions belong, for the message ("mpe/simple_spread_v3")
+ * @param arrays in the order of `groups`
+ * @throws UserError naming agent, copy, value and what is expected
+ */
+export function validateActions(
+  place: string,
+  groups: readonly GroupSpec[],
+  arrays: readonly GroupArrays[],
+  copies: number,
+): void {
+  for (let g = 0; g < groups.length; g++) {
+    const bad = firstBadAction(groups[g].action, arrays[g], copies * groups[g].agents.length);
+    if (bad >= 0) throw actionError(place, groups[g], arrays[g], bad);
+  }
+}
+
+/** Index into `arrays.action` of the first illegal entry; −1 if all are legal. Allocates nothing. */
+function firstBadAction(space: Space, arrays: GroupArrays, rows: number): number {
+  const { action, actionMask } = arrays;
+  if (space.kind === "discrete") {
+    const n = space.n;
+    for (let row = 0; row < rows; row++) {
+      const a = action[row];
+      if (!(a >= 0 && a < n)) return row;
+      if (actionMask !== null && actionMask[row * n + a] === 0) return row;
+    }
+    return -1;
+  }
+  if (space.kind === "multi-discrete") {
+    const { sizes } = space;
+    const width = maskSize(space);
+    for (let row = 0; row < rows; row++) {
+      let offset = row * width;
+      for (let d = 0; d < sizes.length; d++) {
+        const a = action[row * sizes.length + d];
+        if (!(a >= 0 && a < sizes[d])) return row * sizes.length + d;
+        if (actionMask !== null && actionMask[offset + a] === 0) return row * sizes.length + d;
+        offset += sizes[d];
+      }
+    }
+    return -1;
+  }
+  const { low, high } = space;
+  const size = low.length;
+  for (let row = 0, k = 0; row < rows; row++) {
+    for (let d = 0; d < size; d++, k++) {
+      // Negated, so that NaN is refused. Bounds are compared as the float32 that the action array holds.
+      if (!(action[k] >= Math.fround(low[d]) && action[k] <= Math.fround(high[d]))) return k;
+    }
+  }
+  return -1;
+}
+
+function actionError(place: string, group: GroupSpec, arrays: GroupArrays, index: number): UserError {
+  const size = actionSize(group.action);
+  const row = Math.floor(index / size);
+  const dimension = index % size;
+  const agent = group.agents[row % group.agents.length];
+  const copy = Math.floor(row / group.agents.length);
+  const value = arrays.action[index];
+  const entry = group.action.kind === "discrete" ? "action" : `action entry ${dimension}`;
+  const sentence = `${place}, copy ${copy}, agent "${agent}": got ${entry} ${value}`;
+  const { action } = group;
+  const allowedEverywhere =
+    action.kind === "box" ||
+    !(value >= 0 && value < (action.kind === "discrete" ? action.n : action.sizes[dimension]));
+  if (allowedEverywhere) return new UserError(`${sentence}, expected ${expectation(action, dimension)}.`);
+  const width = maskSize(action);
+  let start = row * width;
+  let n = width;
+  if (action.kind === "multi-discrete") {
+    for (let d = 0; d < dimension; d++) start += action.sizes[d];
+    n = action.sizes[dimension];
+  }
+  const allowed = Array.from({ length: n }, (_, a) => a).filter((a) => arrays.actionMask![start + a] === 1);
+  return new UserError(`${sentence}, which is masked; expected one of ${allowed.join(", ")}.`);
+}
+
+/**
+ * Write uniformly random legal actions of every agent and copy into the environment's action arrays. Agents that
+ * are dead or wait get action 0 (their only legal one), box agents the bound nearest to 0. A dimension that is
+ * unbounded on both sides is drawn from N(0, 1), one bounded on one side from that bound plus or minus |N(0, 1)|.
+ *
+ * @param streams one stream for all copies, or one per copy: then a copy's actions depend on its own stream alone
+ */
+export function sampleActions(
+  environment: Environment,
+  streams: RandomStream | readonly RandomStream[],
+): void {
+  const { groups } = environment.spec;
+  for (let g = 0; g < groups.length; g++) {
+    const { action: space, agents, hasActionMask } = groups[g];
+    const arrays = environment.groups[g];
+    const n = agents.length;
+    const { action, acting } = arrays;
+    for (let e = 0; e < environment.copies; e++) {
+      const stream = "state" in streams ? streams : streams[e];
+      for (let i = 0; i < n; i++) {
+        const row = e * n + i;
+        if (space.kind === "discrete" && !hasActionMask)
+          action[row] = acting[row] === 1 ? stream.int(space.n) : 0;
+        else sampleRow(space, arrays, row, stream);
+      }
+    }
+  }
+}
+
+function sampleRow(space: Space, arrays: GroupArrays, row: number, stream: RandomStream): void {
+  const { action, actionMask, acting } = arrays;
+  const active = acting[row] === 1;
+  if (space.kind === "discrete") {
+    action[row] = active ? sampleMasked(actionMask, row * space.n, space.n, stream) : 0;
+    return;
+  }
+  const size = actionSize(space);
+  if (space.kind === "multi-discrete") {
+    let offset = row * maskSize(space);
+    for (let d = 0; d < size; d++) {
+      action[row * size + d] = active ? sampleMasked(actionMask, offset, space.sizes[d], stream) : 0;
+      offset += space.sizes[d];
+    }
+    return;
+  }
+  for (let d = 0; d < size; d++) {
+    const low = space.low[d];
+    const high = space.high[d];
+    action[row * size + d] = active ? sampleInterval(low, high, stream) : Math.min(Math.max(0, low), high);
+  }
+}
+
+function sampleMasked(mask: Uint8Array | null, offset: number, n: number, stream: RandomStream): number {
+  if (mask === null) return stream.int(n);
+  let allowed = 0;
+  for (let a = 0; a < n; a++) allowed += mask[offset + a];
+  let left = stream.int(Math.max(1, allowed));
+  for (let a = 0; a < n; a++) {
+    if (mask[offset + a] === 1 && left-- === 0) return a;
+  }
+  return 0;
+}
+
+function sampleInterval(low: number, high: number, stream: RandomStream): number {
+  const lowFinite = Number.isFinite(low);
+  if (lowFinite && Number.isFinite(high)) return stream.uniformIn(low, high);
+  const z = stream.normal();
+  if (lowFinite) return low + Math.abs(z);
+  return Number.isFinite(high) ? high - Math.abs(z) : z;
+}

@@ -1,0 +1,330 @@
+/**
+ * Cooperative navigation: N agents cover N landmarks without bumping into each other.
+ *
+ * Source: Farama-Foundation/MPE2, mpe2/simple_spread/simple_spread.py (`simple_spread_v3`).
+ *
+ *   local_i = −#{j ≠ i : agents i and j overlap}        global = −Σ_landmarks (distance to the nearest agent)
+ *   reward_i = localRatio · local_i + (1 − localRatio) · global
+ *
+ * both on the state after the step. Page: docs/environments/simple_spread.md.
+ */
+import { z } from "zod";
+import { type NdArray, zeros } from "../../core/array.js";
+import { BatchedEnvironment } from "../../env/batch.js";
+import type { CreateOptions, EnvironmentSpec, Frame, FrameShape, GroupSpec } from "../../env/contract.js";
+import { defineEnvironment } from "../../env/definition.js";
+import { concatenatedObsFeatures, layout, sizeOfFeatures } from "../../env/features.js";
+import { cssColor, decodeMovement, episodeParameters, movementSpace, physicsParameters } from "./common.js";
+import { ParticleWorld } from "./world.js";
+
+const ID = "mpe/simple_spread_v3";
+/** A landmark counts as covered when an agent's centre is nearer than this. */
+const COVER_DISTANCE = 0.1;
+
+const parameters = {
+  agents: z.int().min(1).default(3).describe("number of agents, and of landmarks"),
+  localRatio: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0.5)
+    .describe("weight of an agent's own collisions; the rest is the team's distance"),
+  ...episodeParameters,
+  terminateOnSuccess: z.boolean().default(false).describe("end the task when every landmark is covered"),
+  curriculumStage: z.literal([0, 1]).default(1).describe("0: collisions cost nothing; 1: the full reward"),
+  landmarkNeighbors: z
+    .int()
+    .min(0)
+    .nullable()
+    .default(null)
+    .describe("observe only this many nearest landmarks; null: all, in index order"),
+  agentNeighbors: z
+    .int()
+    .min(0)
+    .nullable()
+    .default(null)
+    .describe("observe only this many nearest agents; null: all, in index order"),
+  ...physicsParameters,
+  agentSize: z.number().min(0).default(0.15).describe("radius of an agent"),
+  landmarkSize: z.number().min(0).default(0.05).describe("radius of a landmark (landmarks do not collide)"),
+  contactForce: z.number().min(0).default(100).describe("stiffness of contacts"),
+  contactMargin: z.number().positive().default(0.001).describe("distance over which contact sets in"),
+};
+
+type Parameters = z.output<z.ZodObject<typeof parameters>>;
+
+function describeSpread(p: Parameters): EnvironmentSpec {
+  const n = p.agents;
+  const others = p.agentNeighbors ?? n - 1;
+  const features = layout([
+    { name: "velocity", size: 2 },
+    { name: "position", size: 2 },
+    { name: "landmarks", size: 2 * (p.landmarkNeighbors ?? n) },
+    { name: "others", size: 2 * others },
+    { name: "othersComm", size: 2 * others, low: 0, high: 1 },
+  ]);
+  const group: GroupSpec = {
+    name: "agents",
+    agents: Array.from({ length: n }, (_, i) => `agent_${i}`),
+    obsSize: sizeOfFeatures(features),
+    features,
+    action: movementSpace(p.continuousActions),
+    hasActionMask: false,
+  };
+  return {
+    id: ID,
+    groups: [group],
+    stateSize: n * group.obsSize,
+    stateFeatures: concatenatedObsFeatures([group]),
+    maxSteps: p.maxCycles,
+    turnBased: false,
+    episodeMetrics: ["collisions", "covered", "distance"],
+    capabilities: { saveState: true, frames: true },
+  };
+}
+
+class SimpleSpread extends BatchedEnvironment {
+  readonly #p: Parameters;
+  readonly #world: ParticleWorld;
+  /** [E] pairs in contact, summed over the steps of the episode */
+  readonly #collisions: NdArray<"float64">;
+  /** [E, 2] landmarks covered, and sum of their distances to the nearest agent, after the last step */
+  readonly #last: NdArray<"float64">;
+  /** [n] squared distance from each landmark to its nearest agent; scratch */
+  readonly #nearest: Float64Array;
+  /** [n] overlaps of each agent; scratch */
+  readonly #contacts: Int32Array;
+  /** scratch of the neighbour selection */
+  readonly #order: Int32Array;
+  readonly #keys: Float64Array;
+
+  constructor(p: Parameters, options: CreateOptions) {
+    super(describeSpread(p), options, true);
+    const n = p.agents;
+    const agent = {
+      size: p.agentSize,
+      collides: true,
+      movable: true,
+      mass: p.mass,
+      maxSpeed: p.maxSpeed ?? Number.POSITIVE_INFINITY,
+    };
+    const landmark = { size: p.landmarkSize, collides: false };
+    this.#p = p;
+    this.#world = new ParticleWorld(this.copies, Array(n).fill(agent), Array(n).fill(landmark), p);
+    this.#collisions = zeros("float64", [this.copies]);
+    this.#last = zeros("float64", [this.copies, 2]);
+    this.#nearest = new Float64Array(n);
+    this.#contacts = new Int32Array(n);
+    this.#order = new Int32Array(n);
+    this.#keys = new Float64Array(n);
+  }
+
+  protected override startEpisode(e: number): void {
+    this.#world.scatter(e, this.streams[e].reset);
+    this.#collisions.data[e] = 0;
+    this.#last.data.fill(0, 2 * e, 2 * e + 2);
+  }
+
+  protected override advance(): void {
+    const n = this.#p.agents;
+    decodeMovement(this.groups[0].action, this.#world.control, this.copies, n, n, 0, this.#p.gain);
+    this.#world.step();
+    for (let e = 0; e < this.copies; e++) this.#score(e);
+  }
+
+  /** Rewards, success and metrics of copy e. */
+  #score(e: number): void {
+    const { agents: n, localRatio, agentSize, curriculumStage } = this.#p;
+    const p = this.#world.position.data;
+    const nearest = this.#nearest;
+    const contacts = this.#contacts;
+    const base = e * n * 4;
+    const touch2 = 4 * agentSize * agentSize;
+    let pairs = 0;
+    nearest.fill(Number.POSITIVE_INFINITY);
+    contacts.fill(0);
+    for (let i = 0; i < n; i++) {
+      const x = p[base + 2 * i];
+      const y = p[base + 2 * i + 1];
+      for (let j = i + 1; j < n; j++) {
+        const dx = x - p[base + 2 * j];
+        const dy = y - p[base + 2 * j + 1];
+        if (dx * dx + dy * dy < touch2) {
+          contacts[i]++;
+          contacts[j]++;
+          pairs++;
+        }
+      }
+      for (let l = 0, k = base + 2 * n; l < n; l++, k += 2) {
+        const dx = x - p[k];
+        const dy = y - p[k + 1];
+        const d2 = dx * dx + dy * dy;
+        if (d2 < nearest[l]) nearest[l] = d2;
+      }
+    }
+    let distance = 0;
+    let covered = 0;
+    for (let l = 0; l < n; l++) {
+      const d = Math.sqrt(nearest[l]);
+      distance += d;
+      if (d < COVER_DISTANCE) covered++;
+    }
+    const reward = this.groups[0].reward;
+    const shared = -distance * (1 - localRatio);
+    for (let i = 0; i < n; i++) {
+      reward[e * n + i] = curriculumStage === 0 ? shared : shared - contacts[i] * localRatio;
+    }
+    this.#collisions.data[e] += pairs;
+    this.#last.data[2 * e] = covered;
+    this.#last.data[2 * e + 1] = distance;
+    // At the last step MPE2 reports the limit only, even when the task is done.
+    if (this.#p.terminateOnSuccess && covered === n && this.elapsed[e] < this.#p.maxCycles)
+      this.terminated[e] = 1;
+  }
+
+  protected override observe(from: number, to: number): void {
+    if (this.#p.landmarkNeighbors !== null || this.#p.agentNeighbors !== null) {
+      for (let e = from; e < to; e++) this.#observeNearest(e);
+      return;
+    }
+    const n = this.#p.agents;
+    const p = this.#world.position.data;
+    const v = this.#world.velocity.data;
+    const obs = this.groups[0].obs;
+    const obsSize = 6 * n;
+    for (let e = from; e < to; e++) {
+      const base = e * n * 4;
+      for (let i = 0; i < n; i++) {
+        const x = p[base + 2 * i];
+        const y = p[base + 2 * i + 1];
+        let o = (e * n + i) * obsSize;
+        obs[o] = v[(e * n + i) * 2];
+        obs[o + 1] = v[(e * n + i) * 2 + 1];
+        obs[o + 2] = x;
+        obs[o + 3] = y;
+        o += 4;
+        for (let k = base + 2 * n; k < base + 4 * n; k += 2, o += 2) {
+          obs[o] = p[k] - x;
+          obs[o + 1] = p[k + 1] - y;
+        }
+        for (let k = base; k < base + 2 * n; k += 2) {
+          if (k === base + 2 * i) continue;
+          obs[o] = p[k] - x;
+          obs[o + 1] = p[k + 1] - y;
+          o += 2;
+        }
+        // The others' utterances follow: nobody speaks here, so those entries stay zero for ever.
+      }
+    }
+  }
+
+  /** Observations with neighbour limits: nearest first, the rest of the slots zero. */
+  #observeNearest(e: number): void {
+    const { agents: n, landmarkNeighbors, agentNeighbors } = this.#p;
+    const p = this.#world.position.data;
+    const v = this.#world.velocity.data;
+    const { obs } = this.groups[0];
+    const { obsSize } = this.spec.groups[0];
+    const base = e * n * 4;
+    for (let i = 0; i < n; i++) {
+      const start = (e * n + i) * obsSize;
+      obs.fill(0, start, start + obsSize);
+      obs[start] = v[(e * n + i) * 2];
+      obs[start + 1] = v[(e * n + i) * 2 + 1];
+      obs[start + 2] = p[base + 2 * i];
+      obs[start + 3] = p[base + 2 * i + 1];
+      this.#writeNearest(base, i, base + 2 * n, -1, landmarkNeighbors, start + 4);
+      this.#writeNearest(base, i, base, i, agentNeighbors, start + 4 + 2 * (landmarkNeighbors ?? n));
+    }
+  }
+
+  /** Relative positions of the `limit` nearest of the n entities at p[first …], the one numbered `skip` left out. */
+  #writeNearest(
+    base: number,
+    i: number,
+    first: number,
+    skip: number,
+    limit: number | null,
+    out: number,
+  ): void {
+    const n = this.#p.agents;
+    const p = this.#world.position.data;
+    const { obs } = this.groups[0];
+    const order = this.#order;
+    const keys = this.#keys;
+    const x = p[base + 2 * i];
+    const y = p[base + 2 * i + 1];
+    let count = 0;
+    for (let m = 0; m < n; m++) {
+      if (m === skip) continue;
+      const dx = p[first + 2 * m] - x;
+      const dy = p[first + 2 * m + 1] - y;
+      const key = dx * dx + dy * dy;
+      // Insertion sort; equal distances keep index order.
+      let at = count++;
+      if (limit !== null) {
+        while (at > 0 && keys[at - 1] > key) {
+          keys[at] = keys[at - 1];
+          order[at] = order[at - 1];
+          at--;
+        }
+      }
+      keys[at] = key;
+      order[at] = m;
+    }
+    const shown = Math.min(count, limit ?? count);
+    for (let k = 0; k < shown; k++) {
+      obs[out + 2 * k] = p[first + 2 * order[k]] - x;
+      obs[out + 2 * k + 1] = p[first + 2 * order[k] + 1] - y;
+    }
+  }
+
+  protected override hiddenState(): Record<string, NdArray> {
+    return {
+      position: this.#world.position,
+      velocity: this.#world.velocity,
+      collisions: this.#collisions,
+      last: this.#last,
+    };
+  }
+
+  protected override writeMetrics(e: number, out: Float64Array, offset: number): void {
+    out[offset] = this.#collisions.data[e];
+    out[offset + 1] = this.#last.data[2 * e];
+    out[offset + 2] = this.#last.data[2 * e + 1];
+  }
+
+  protected override draw(e: number): Frame {
+    const { agents: n, agentSize, landmarkSize } = this.#p;
+    const p = this.#world.position.data;
+    const circle = (k: number) => ({
+      kind: "circle" as const,
+      x: p[(e * 2 * n + k) * 2],
+      y: p[(e * 2 * n + k) * 2 + 1],
+    });
+    const shapes: FrameShape[] = [];
+    for (let l = 0; l < n; l++) {
+      const color = cssColor(0.25, 0.25, 0.25);
+      shapes.push({ ...circle(n + l), radius: landmarkSize, color, role: "landmark" });
+    }
+    for (let i = 0; i < n; i++) {
+      const agent = this.spec.groups[0].agents[i];
+      shapes.push({
+        ...circle(i),
+        radius: agentSize,
+        color: cssColor(0.35, 0.35, 0.85),
+        role: "agent",
+        agent,
+      });
+    }
+    return { shapes, captions: [] };
+  }
+}
+
+export const simpleSpread = defineEnvironment({
+  id: ID,
+  summary: "N agents cover N landmarks together and should not bump into each other.",
+  source: "MPE2 1.1 simple_spread_v3; checked step by step against recordings of it",
+  parameters,
+  create: (p, options) => new SimpleSpread(p, options),
+});

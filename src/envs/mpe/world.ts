@@ -1,0 +1,180 @@
+/**
+ * The physics of multi-particle worlds, for E copies at once: discs in a plane without walls, pushed by controls
+ * and by soft contacts, slowed by damping.
+ *
+ * Source: Farama-Foundation/MPE2, mpe2/_mpe_utils/core.py (`World.step`). Per world step, with pre-step positions:
+ *
+ *   F_i  = control_i + Σ_j 100 · (δ/d) · k · softplus((d_min − d)/k)     δ = p_i − p_j, d = ‖δ‖, d_min = r_i + r_j
+ *   p   ← p + v·dt                                                       (with the velocity before the step)
+ *   v   ← v·(1 − damping) + (F/mass)·dt, scaled down to maxSpeed
+ *
+ * Differs from MPE2 where two centres coincide (d < 1e-12): no force instead of NaN.
+ */
+import { type NdArray, zeros } from "../../core/array.js";
+
+/** What is the same for all bodies. Defaults are MPE2's. */
+export interface WorldConstants {
+  /** seconds per step (0.1) */
+  readonly dt: number;
+  /** share of the velocity lost per step (0.25) */
+  readonly damping: number;
+  /** stiffness of contacts (100) */
+  readonly contactForce: number;
+  /** k: width of the zone in which contact sets in (0.001) */
+  readonly contactMargin: number;
+}
+
+export interface Body {
+  /** radius */
+  readonly size: number;
+  /** whether contacts act on it and it acts on others */
+  readonly collides: boolean;
+}
+
+export interface AgentBody extends Body {
+  readonly movable: boolean;
+  readonly mass: number;
+  /** Infinity: none */
+  readonly maxSpeed: number;
+}
+
+/**
+ * Beyond this many margins the contact force is not computed. softplus(−x) < e^(−x), so the force left out is below
+ * contactForce · k · e^(−40) = 4·10⁻¹⁹ with the default constants: under the rounding of any velocity above 10⁻⁴,
+ * and a velocity smaller than that is wrong by less than 10⁻¹⁹ per step. Within 40 margins of the other side
+ * (deep overlap) softplus(x) = x to double precision, since log1p(e^(−x)) < 5·10⁻¹⁸.
+ */
+const SATURATION = 40;
+
+/** State and dynamics of E copies of one world; entities are agents in index order, then landmarks. */
+export class ParticleWorld {
+  readonly copies: number;
+  readonly agentCount: number;
+  readonly landmarkCount: number;
+  /** [E, agents + landmarks, 2] */
+  readonly position: NdArray<"float64">;
+  /** [E, agents, 2] */
+  readonly velocity: NdArray<"float64">;
+  /** [E, agents, 2] force of each agent's own drive, gain included; written by the scenario before `step` */
+  readonly control: Float64Array;
+
+  readonly #constants: WorldConstants;
+  readonly #agents: readonly AgentBody[];
+  /** entity indices and radii of the bodies that take part in contacts, in entity order */
+  readonly #colliders: Int32Array;
+  readonly #radii: Float64Array;
+  /** [agents + landmarks, 2] force on each entity of the copy at hand; landmarks' entries are never read */
+  readonly #force: Float64Array;
+  readonly #reach: number;
+
+  constructor(
+    copies: number,
+    agents: readonly AgentBody[],
+    landmarks: readonly Body[],
+    constants: WorldConstants,
+  ) {
+    const bodies: readonly Body[] = [...agents, ...landmarks];
+    this.copies = copies;
+    this.agentCount = agents.length;
+    this.landmarkCount = landmarks.length;
+    this.position = zeros("float64", [copies, bodies.length, 2]);
+    this.velocity = zeros("float64", [copies, agents.length, 2]);
+    this.control = new Float64Array(copies * agents.length * 2);
+    this.#constants = constants;
+    this.#agents = agents;
+    this.#colliders = Int32Array.from(bodies.flatMap((b, i) => (b.collides ? [i] : [])));
+    this.#radii = Float64Array.from(this.#colliders, (i) => bodies[i].size);
+    this.#force = new Float64Array(bodies.length * 2);
+    // The bound above scales with the constants: keep the neglected force below 4.3·10⁻¹⁹ whatever they are.
+    const scale = (constants.contactForce * constants.contactMargin) / 0.1;
+    this.#reach = constants.contactMargin * (SATURATION + Math.max(0, Math.log(scale)));
+  }
+
+  /** One step of every copy. Allocates nothing. */
+  step(): void {
+    const contacts = this.#colliders.length > 1 && this.#constants.contactForce > 0;
+    const n2 = this.agentCount * 2;
+    const force = this.#force;
+    const { control } = this;
+    for (let e = 0; e < this.copies; e++) {
+      const base = e * n2;
+      for (let k = 0; k < n2; k++) force[k] = control[base + k];
+      if (contacts) this.#addContacts(e);
+      this.#integrate(e);
+    }
+  }
+
+  #addContacts(e: number): void {
+    const { contactForce, contactMargin } = this.#constants;
+    const colliders = this.#colliders;
+    const radii = this.#radii;
+    const force = this.#force;
+    const p = this.position.data;
+    const base = e * (this.agentCount + this.landmarkCount) * 2;
+    const reach = this.#reach;
+    const count = colliders.length;
+    for (let i = 0; i < count; i++) {
+      const a = colliders[i] * 2;
+      const ax = p[base + a];
+      const ay = p[base + a + 1];
+      const radius = radii[i];
+      for (let j = i + 1; j < count; j++) {
+        const b = colliders[j] * 2;
+        const dx = ax - p[base + b];
+        const dy = ay - p[base + b + 1];
+        const touch = radius + radii[j];
+        const d2 = dx * dx + dy * dy;
+        // Almost all pairs end here, without a root or an exponential.
+        if (d2 > (touch + reach) * (touch + reach)) continue;
+        const d = Math.sqrt(d2);
+        if (d < 1e-12) continue;
+        const x = (touch - d) / contactMargin;
+        const softplus = x > SATURATION ? x : Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
+        const depth = softplus * contactMargin;
+        const fx = ((contactForce * dx) / d) * depth;
+        const fy = ((contactForce * dy) / d) * depth;
+        force[a] += fx;
+        force[a + 1] += fy;
+        force[b] -= fx;
+        force[b + 1] -= fy;
+      }
+    }
+  }
+
+  #integrate(e: number): void {
+    const { dt, damping } = this.#constants;
+    const keep = 1 - damping;
+    const agents = this.#agents;
+    const n = this.agentCount;
+    const force = this.#force;
+    const p = this.position.data;
+    const v = this.velocity.data;
+    let q = e * (n + this.landmarkCount) * 2;
+    let w = e * n * 2;
+    for (let i = 0; i < n; i++, q += 2, w += 2) {
+      const { movable, mass, maxSpeed } = agents[i];
+      if (!movable) continue;
+      p[q] += v[w] * dt;
+      p[q + 1] += v[w + 1] * dt;
+      let vx = v[w] * keep + (force[2 * i] / mass) * dt;
+      let vy = v[w + 1] * keep + (force[2 * i + 1] / mass) * dt;
+      if (maxSpeed !== Number.POSITIVE_INFINITY) {
+        const speed = Math.sqrt(vx * vx + vy * vy);
+        if (speed > maxSpeed) {
+          vx = (vx / speed) * maxSpeed;
+          vy = (vy / speed) * maxSpeed;
+        }
+      }
+      v[w] = vx;
+      v[w + 1] = vy;
+    }
+  }
+
+  /** Zero velocities and draw positions of copy e uniformly from [−1, 1]²: agents in order, then landmarks, x before y. */
+  scatter(e: number, stream: { uniformIn(low: number, high: number): number }): void {
+    const entities = this.agentCount + this.landmarkCount;
+    this.velocity.data.fill(0, e * this.agentCount * 2, (e + 1) * this.agentCount * 2);
+    const p = this.position.data;
+    for (let k = e * entities * 2; k < (e + 1) * entities * 2; k++) p[k] = stream.uniformIn(-1, 1);
+  }
+}
