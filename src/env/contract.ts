@@ -43,6 +43,8 @@ export interface GroupSpec {
   readonly action: Space;
   /** Whether `actionMask` is written (discrete: A entries; multi-discrete: the sizes concatenated). */
   readonly hasActionMask: boolean;
+  /** What each discrete action is called ("left", "says B"), for films and tables; absent: by number. */
+  readonly actionNames?: readonly string[];
 }
 
 export interface Capabilities {

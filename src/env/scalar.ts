@@ -34,7 +34,7 @@ import { BatchedEnvironment, type CopyStreams } from "./batch.js";
 import type { CreateOptions, EnvironmentDefinition, EnvironmentSpec, Frame, Space } from "./contract.js";
 import { defineEnvironment } from "./definition.js";
 import { type FeatureInput, layout, sizeOfFeatures } from "./features.js";
-import { actionSize, maskSize } from "./spaces.js";
+import { actionSize, maskSize, onlyFirst } from "./spaces.js";
 
 export interface ScalarGroup {
   readonly name: string;
@@ -45,6 +45,8 @@ export interface ScalarGroup {
   readonly action: Space;
   /** whether views carry a `mask` for these agents (default false) */
   readonly hasActionMask?: boolean;
+  /** what each discrete action is called */
+  readonly actionNames?: readonly string[];
 }
 
 export interface ScalarSpec {
@@ -148,6 +150,7 @@ function completeSpec(id: string, spec: ScalarSpec): EnvironmentSpec {
         features,
         action: group.action,
         hasActionMask: group.hasActionMask ?? false,
+        ...(group.actionNames === undefined ? {} : { actionNames: group.actionNames }),
       };
     }),
     stateSize: sizeOfFeatures(stateFeatures),
@@ -305,16 +308,5 @@ class BatchedScalar extends BatchedEnvironment {
 
   protected override release(): void {
     for (const instance of this.#instances) instance.close?.();
-  }
-}
-
-/** A mask that allows action 0 (in every dimension) and nothing else. */
-export function onlyFirst(space: Space, mask: Uint8Array, offset: number): void {
-  mask.fill(0, offset, offset + maskSize(space));
-  if (space.kind === "discrete") mask[offset] = 1;
-  if (space.kind !== "multi-discrete") return;
-  for (const size of space.sizes) {
-    mask[offset] = 1;
-    offset += size;
   }
 }

@@ -15,6 +15,17 @@ export function maskSize(space: Space): number {
   return space.kind === "multi-discrete" ? space.sizes.reduce((a, b) => a + b, 0) : 0;
 }
 
+/** A mask that allows action 0 (in every dimension) and nothing else. */
+export function onlyFirst(space: Space, mask: Uint8Array, offset: number): void {
+  mask.fill(0, offset, offset + maskSize(space));
+  if (space.kind === "discrete") mask[offset] = 1;
+  if (space.kind !== "multi-discrete") return;
+  for (const size of space.sizes) {
+    mask[offset] = 1;
+    offset += size;
+  }
+}
+
 /** A box of `size` dimensions with the same bounds in each. */
 export function box(size: number, low: number, high: number): Space {
   return { kind: "box", low: Array<number>(size).fill(low), high: Array<number>(size).fill(high) };

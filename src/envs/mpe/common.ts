@@ -17,6 +17,9 @@ export const episodeParameters = {
   continuousActions: z.boolean().default(false).describe("box [0, 1] actions instead of discrete ones"),
 };
 
+/** The five movement actions, in order. */
+export const MOVES = ["stay", "left", "right", "down", "up"] as const;
+
 /** Movement: stay, left, right, down, up; as a box, how strongly each (the first has no effect). */
 export function movementSpace(continuous: boolean): Space {
   return continuous ? box(5, 0, 1) : { kind: "discrete", n: 5 };

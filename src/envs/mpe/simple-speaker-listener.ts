@@ -14,7 +14,14 @@ import type { CreateOptions, EnvironmentSpec, Frame, FrameShape, GroupSpec } fro
 import { defineEnvironment } from "../../env/definition.js";
 import { concatenatedObsFeatures, layout, sizeOfFeatures } from "../../env/features.js";
 import { box } from "../../env/spaces.js";
-import { cssColor, decodeMovement, episodeParameters, movementSpace, physicsParameters } from "./common.js";
+import {
+  cssColor,
+  decodeMovement,
+  episodeParameters,
+  MOVES,
+  movementSpace,
+  physicsParameters,
+} from "./common.js";
 import { ParticleWorld } from "./world.js";
 
 const ID = "mpe/simple_speaker_listener_v4";
@@ -43,6 +50,7 @@ function describeSpeakerListener(p: Parameters): EnvironmentSpec {
     features: layout([{ name: "goal", size: LANDMARKS, kind: "one-hot", low: DIM, high: BRIGHT }]),
     action: p.continuousActions ? box(LANDMARKS, 0, 1) : { kind: "discrete", n: LANDMARKS },
     hasActionMask: false,
+    ...(p.continuousActions ? {} : { actionNames: LABELS.map((label) => `says ${label}`) }),
   };
   const features = layout([
     { name: "velocity", size: 2 },
@@ -62,6 +70,7 @@ function describeSpeakerListener(p: Parameters): EnvironmentSpec {
     features,
     action: movementSpace(p.continuousActions),
     hasActionMask: false,
+    ...(p.continuousActions ? {} : { actionNames: MOVES }),
   };
   return {
     id: ID,

@@ -14,7 +14,14 @@ import { BatchedEnvironment } from "../../env/batch.js";
 import type { CreateOptions, EnvironmentSpec, Frame, FrameShape, GroupSpec } from "../../env/contract.js";
 import { defineEnvironment } from "../../env/definition.js";
 import { concatenatedObsFeatures, layout, sizeOfFeatures } from "../../env/features.js";
-import { cssColor, decodeMovement, episodeParameters, movementSpace, physicsParameters } from "./common.js";
+import {
+  cssColor,
+  decodeMovement,
+  episodeParameters,
+  MOVES,
+  movementSpace,
+  physicsParameters,
+} from "./common.js";
 import { ParticleWorld } from "./world.js";
 
 const ID = "mpe/simple_spread_v3";
@@ -70,6 +77,7 @@ function describeSpread(p: Parameters): EnvironmentSpec {
     features,
     action: movementSpace(p.continuousActions),
     hasActionMask: false,
+    ...(p.continuousActions ? {} : { actionNames: MOVES }),
   };
   return {
     id: ID,
