@@ -1,0 +1,49 @@
+import { add } from "./elementwise.js";
+import { apply, type Tensor } from "./graph.js";
+import { reshape } from "./movement.js";
+import { FREE } from "./operators.js";
+import { formatDims, hasFree, isFloat, sameShape, TensorError } from "./shape.js";
+
+/** op(a) · op(b) of two matrices in one Gemm node; transposed operands are absorbed. */
+export function gemm(a: Tensor, b: Tensor, transA = false, transB = false, c?: Tensor): Tensor {
+  if (a.op === "transpose" && a.shape.length === 2) return gemm(a.inputs[0]!, b, !transA, transB, c);
+  if (b.op === "transpose" && b.shape.length === 2) return gemm(a, b.inputs[0]!, transA, !transB, c);
+  return apply("gemm", c === undefined ? [a, b] : [a, b, c], { transA, transB });
+}
+
+/** Matrix product of the last two axes; leading axes broadcast. Both operands have rank ≥ 2. */
+export function matmul(a: Tensor, b: Tensor): Tensor {
+  const matrices = a.shape.length === 2 && b.shape.length === 2;
+  if (matrices && a.dtype === b.dtype && isFloat(a.dtype) && a.shape[1] === b.shape[0]) return gemm(a, b);
+  return apply("matmul", [a, b], {});
+}
+
+/**
+ * x · w + b.
+ *
+ * @param x [..., in]
+ * @param w [in, out]
+ * @param b [out]
+ * @returns [..., out]
+ */
+export function linear(x: Tensor, w: Tensor, b?: Tensor): Tensor {
+  const rank = x.shape.length;
+  const size = w.shape[0];
+  if (w.shape.length !== 2 || rank < 1 || x.shape[rank - 1] !== size || size === FREE) {
+    throw new TensorError(
+      `linear: input ${formatDims(x.shape)} and weight ${formatDims(w.shape)} do not fit, expected […, in] and [in, out]`,
+    );
+  }
+  if (b !== undefined && !sameShape(b.shape, [w.shape[1]!])) {
+    throw new TensorError(
+      `linear: bias ${formatDims(b.shape)} does not fit weight ${formatDims(w.shape)}, expected [out]`,
+    );
+  }
+  if (rank === 2) return gemm(x, w, false, false, b);
+  if (hasFree(x.shape)) {
+    const y = apply("matmul", [x, w], {});
+    return b === undefined ? y : add(y, b);
+  }
+  const rows = gemm(reshape(x, [-1, size!]), w, false, false, b);
+  return reshape(rows, [...x.shape.slice(0, -1), w.shape[1]!]);
+}
