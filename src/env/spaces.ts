@@ -61,36 +61,37 @@ export function validateActions(
 /** Index into `arrays.action` of the first illegal entry; −1 if all are legal. Allocates nothing. */
 function firstBadAction(space: Space, arrays: GroupArrays, rows: number): number {
   const { action, actionMask } = arrays;
-  if (space.kind === "discrete") {
-    const n = space.n;
-    for (let row = 0; row < rows; row++) {
-      const a = action[row];
-      if (!(a >= 0 && a < n)) return row;
-      if (actionMask !== null && actionMask[row * n + a] === 0) return row;
+  if (space.kind === "box") return firstOutside(action as Float32Array, space.low, space.high);
+  if (space.kind === "discrete") return firstBadInteger(space.n, action as Int32Array, actionMask);
+  const { sizes } = space;
+  const width = maskSize(space);
+  for (let row = 0; row < rows; row++) {
+    let offset = row * width;
+    for (let d = 0; d < sizes.length; d++) {
+      const a = action[row * sizes.length + d];
+      if (!(a >= 0 && a < sizes[d])) return row * sizes.length + d;
+      if (actionMask !== null && actionMask[offset + a] === 0) return row * sizes.length + d;
+      offset += sizes[d];
     }
-    return -1;
   }
-  if (space.kind === "multi-discrete") {
-    const { sizes } = space;
-    const width = maskSize(space);
-    for (let row = 0; row < rows; row++) {
-      let offset = row * width;
-      for (let d = 0; d < sizes.length; d++) {
-        const a = action[row * sizes.length + d];
-        if (!(a >= 0 && a < sizes[d])) return row * sizes.length + d;
-        if (actionMask !== null && actionMask[offset + a] === 0) return row * sizes.length + d;
-        offset += sizes[d];
-      }
-    }
-    return -1;
+  return -1;
+}
+
+function firstBadInteger(n: number, action: Int32Array, mask: Uint8Array | null): number {
+  for (let row = 0; row < action.length; row++) {
+    const a = action[row];
+    if (a < 0 || a >= n) return row;
+    if (mask !== null && mask[row * n + a] === 0) return row;
   }
-  const { low, high } = space;
+  return -1;
+}
+
+function firstOutside(action: Float32Array, low: readonly number[], high: readonly number[]): number {
   const size = low.length;
-  for (let row = 0, k = 0; row < rows; row++) {
-    for (let d = 0; d < size; d++, k++) {
-      // Negated, so that NaN is refused. Bounds are compared as the float32 that the action array holds.
-      if (!(action[k] >= Math.fround(low[d]) && action[k] <= Math.fround(high[d]))) return k;
-    }
+  for (let k = 0, d = 0; k < action.length; k++) {
+    // Negated, so that NaN is refused. Bounds are compared as the float32 that the action array holds.
+    if (!(action[k] >= Math.fround(low[d]) && action[k] <= Math.fround(high[d]))) return k;
+    d = d + 1 === size ? 0 : d + 1;
   }
   return -1;
 }
@@ -136,16 +137,27 @@ export function sampleActions(
     const { action: space, agents, hasActionMask } = groups[g];
     const arrays = environment.groups[g];
     const n = agents.length;
-    const { action, acting } = arrays;
-    for (let e = 0; e < environment.copies; e++) {
-      const stream = "state" in streams ? streams : streams[e];
-      for (let i = 0; i < n; i++) {
-        const row = e * n + i;
-        if (space.kind === "discrete" && !hasActionMask)
-          action[row] = acting[row] === 1 ? stream.int(space.n) : 0;
-        else sampleRow(space, arrays, row, stream);
-      }
+    if (space.kind === "discrete" && !hasActionMask) {
+      sampleIntegers(space.n, arrays.action as Int32Array, arrays.acting, n, streams);
+      continue;
     }
+    for (let row = 0; row < environment.copies * n; row++) {
+      sampleRow(space, arrays, row, "state" in streams ? streams : streams[Math.floor(row / n)]);
+    }
+  }
+}
+
+/** The commonest case in a loop of its own. */
+function sampleIntegers(
+  choices: number,
+  action: Int32Array,
+  acting: Uint8Array,
+  n: number,
+  streams: RandomStream | readonly RandomStream[],
+): void {
+  for (let row = 0; row < action.length; row++) {
+    if (acting[row] === 0) action[row] = 0;
+    else action[row] = ("state" in streams ? streams : streams[Math.floor(row / n)]).int(choices);
   }
 }
 

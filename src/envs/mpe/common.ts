@@ -41,19 +41,45 @@ export function decodeMovement(
   firstAgent: number,
   gain: number,
 ): void {
-  const discrete = action instanceof Int32Array;
+  // Two loops, so that each stays specialised for one kind of array.
+  if (action instanceof Int32Array) decodeMoves(action, control, copies, n, agents, firstAgent, gain);
+  else decodeForces(action, control, copies, n, agents, firstAgent, gain);
+}
+
+function decodeMoves(
+  action: Int32Array,
+  control: Float64Array,
+  copies: number,
+  n: number,
+  agents: number,
+  firstAgent: number,
+  gain: number,
+): void {
   for (let e = 0, row = 0; e < copies; e++) {
     let k = (e * agents + firstAgent) * 2;
     for (let i = 0; i < n; i++, row++, k += 2) {
-      if (discrete) {
-        const a = action[row];
-        control[k] = a === 1 ? -gain : a === 2 ? gain : 0;
-        control[k + 1] = a === 3 ? -gain : a === 4 ? gain : 0;
-      } else {
-        // MPE2 subtracts float32 action entries in float32.
-        control[k] = Math.fround(action[row * 5 + 2] - action[row * 5 + 1]) * gain;
-        control[k + 1] = Math.fround(action[row * 5 + 4] - action[row * 5 + 3]) * gain;
-      }
+      const a = action[row];
+      control[k] = a === 1 ? -gain : a === 2 ? gain : 0;
+      control[k + 1] = a === 3 ? -gain : a === 4 ? gain : 0;
+    }
+  }
+}
+
+function decodeForces(
+  action: Float32Array,
+  control: Float64Array,
+  copies: number,
+  n: number,
+  agents: number,
+  firstAgent: number,
+  gain: number,
+): void {
+  for (let e = 0, a = 0; e < copies; e++) {
+    let k = (e * agents + firstAgent) * 2;
+    for (let i = 0; i < n; i++, a += 5, k += 2) {
+      // MPE2 subtracts float32 action entries in float32.
+      control[k] = Math.fround(action[a + 2] - action[a + 1]) * gain;
+      control[k + 1] = Math.fround(action[a + 4] - action[a + 3]) * gain;
     }
   }
 }

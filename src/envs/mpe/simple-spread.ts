@@ -98,10 +98,6 @@ class SimpleSpread extends BatchedEnvironment {
   readonly #collisions: NdArray<"float64">;
   /** [E, 2] landmarks covered, and sum of their distances to the nearest agent, after the last step */
   readonly #last: NdArray<"float64">;
-  /** [n] squared distance from each landmark to its nearest agent; scratch */
-  readonly #nearest: Float64Array;
-  /** [n] overlaps of each agent; scratch */
-  readonly #contacts: Int32Array;
   /** scratch of the neighbour selection */
   readonly #order: Int32Array;
   readonly #keys: Float64Array;
@@ -121,8 +117,6 @@ class SimpleSpread extends BatchedEnvironment {
     this.#world = new ParticleWorld(this.copies, Array(n).fill(agent), Array(n).fill(landmark), p);
     this.#collisions = zeros("float64", [this.copies]);
     this.#last = zeros("float64", [this.copies, 2]);
-    this.#nearest = new Float64Array(n);
-    this.#contacts = new Int32Array(n);
     this.#order = new Int32Array(n);
     this.#keys = new Float64Array(n);
   }
@@ -137,57 +131,58 @@ class SimpleSpread extends BatchedEnvironment {
     const n = this.#p.agents;
     decodeMovement(this.groups[0].action, this.#world.control, this.copies, n, n, 0, this.#p.gain);
     this.#world.step();
-    for (let e = 0; e < this.copies; e++) this.#score(e);
+    this.#score();
   }
 
-  /** Rewards, success and metrics of copy e. */
-  #score(e: number): void {
-    const { agents: n, localRatio, agentSize, curriculumStage } = this.#p;
+  /** Rewards, success and metrics of every copy. Allocates nothing. */
+  #score(): void {
+    const { agents: n, localRatio, agentSize, maxCycles, terminateOnSuccess } = this.#p;
+    const penalty = this.#p.curriculumStage === 0 ? 0 : localRatio;
     const p = this.#world.position.data;
-    const nearest = this.#nearest;
-    const contacts = this.#contacts;
-    const base = e * n * 4;
+    const collisions = this.#collisions.data;
+    const last = this.#last.data;
+    const { reward } = this.groups[0];
     const touch2 = 4 * agentSize * agentSize;
-    let pairs = 0;
-    nearest.fill(Number.POSITIVE_INFINITY);
-    contacts.fill(0);
-    for (let i = 0; i < n; i++) {
-      const x = p[base + 2 * i];
-      const y = p[base + 2 * i + 1];
-      for (let j = i + 1; j < n; j++) {
-        const dx = x - p[base + 2 * j];
-        const dy = y - p[base + 2 * j + 1];
-        if (dx * dx + dy * dy < touch2) {
-          contacts[i]++;
-          contacts[j]++;
-          pairs++;
+    for (let e = 0; e < this.copies; e++) {
+      const agents = e * n * 4;
+      const landmarks = agents + 2 * n;
+      let distance = 0;
+      let covered = 0;
+      for (let k = landmarks; k < landmarks + 2 * n; k += 2) {
+        const x = p[k];
+        const y = p[k + 1];
+        let nearest = Number.POSITIVE_INFINITY;
+        for (let a = agents; a < landmarks; a += 2) {
+          const dx = p[a] - x;
+          const dy = p[a + 1] - y;
+          const d2 = dx * dx + dy * dy;
+          if (d2 < nearest) nearest = d2;
+        }
+        const d = Math.sqrt(nearest);
+        distance += d;
+        if (d < COVER_DISTANCE) covered++;
+      }
+      const row = e * n;
+      const shared = -distance * (1 - localRatio);
+      for (let i = 0; i < n; i++) reward[row + i] = shared;
+      for (let i = 0; i < n; i++) {
+        const x = p[agents + 2 * i];
+        const y = p[agents + 2 * i + 1];
+        for (let j = i + 1; j < n; j++) {
+          const dx = x - p[agents + 2 * j];
+          const dy = y - p[agents + 2 * j + 1];
+          if (dx * dx + dy * dy < touch2) {
+            reward[row + i] -= penalty;
+            reward[row + j] -= penalty;
+            collisions[e]++;
+          }
         }
       }
-      for (let l = 0, k = base + 2 * n; l < n; l++, k += 2) {
-        const dx = x - p[k];
-        const dy = y - p[k + 1];
-        const d2 = dx * dx + dy * dy;
-        if (d2 < nearest[l]) nearest[l] = d2;
-      }
+      last[2 * e] = covered;
+      last[2 * e + 1] = distance;
+      // At the last step MPE2 reports the limit only, even when the task is done.
+      if (terminateOnSuccess && covered === n && this.elapsed[e] < maxCycles) this.terminated[e] = 1;
     }
-    let distance = 0;
-    let covered = 0;
-    for (let l = 0; l < n; l++) {
-      const d = Math.sqrt(nearest[l]);
-      distance += d;
-      if (d < COVER_DISTANCE) covered++;
-    }
-    const reward = this.groups[0].reward;
-    const shared = -distance * (1 - localRatio);
-    for (let i = 0; i < n; i++) {
-      reward[e * n + i] = curriculumStage === 0 ? shared : shared - contacts[i] * localRatio;
-    }
-    this.#collisions.data[e] += pairs;
-    this.#last.data[2 * e] = covered;
-    this.#last.data[2 * e + 1] = distance;
-    // At the last step MPE2 reports the limit only, even when the task is done.
-    if (this.#p.terminateOnSuccess && covered === n && this.elapsed[e] < this.#p.maxCycles)
-      this.terminated[e] = 1;
   }
 
   protected override observe(from: number, to: number): void {

@@ -59,7 +59,10 @@ export class ParticleWorld {
   readonly control: Float64Array;
 
   readonly #constants: WorldConstants;
-  readonly #agents: readonly AgentBody[];
+  /** [agents] */
+  readonly #movable: Uint8Array;
+  readonly #mass: Float64Array;
+  readonly #maxSpeed: Float64Array;
   /** entity indices and radii of the bodies that take part in contacts, in entity order */
   readonly #colliders: Int32Array;
   readonly #radii: Float64Array;
@@ -81,7 +84,9 @@ export class ParticleWorld {
     this.velocity = zeros("float64", [copies, agents.length, 2]);
     this.control = new Float64Array(copies * agents.length * 2);
     this.#constants = constants;
-    this.#agents = agents;
+    this.#movable = Uint8Array.from(agents, (a) => (a.movable ? 1 : 0));
+    this.#mass = Float64Array.from(agents, (a) => a.mass);
+    this.#maxSpeed = Float64Array.from(agents, (a) => a.maxSpeed);
     this.#colliders = Int32Array.from(bodies.flatMap((b, i) => (b.collides ? [i] : [])));
     this.#radii = Float64Array.from(this.#colliders, (i) => bodies[i].size);
     this.#force = new Float64Array(bodies.length * 2);
@@ -144,7 +149,9 @@ export class ParticleWorld {
   #integrate(e: number): void {
     const { dt, damping } = this.#constants;
     const keep = 1 - damping;
-    const agents = this.#agents;
+    const movable = this.#movable;
+    const mass = this.#mass;
+    const maxSpeed = this.#maxSpeed;
     const n = this.agentCount;
     const force = this.#force;
     const p = this.position.data;
@@ -152,18 +159,16 @@ export class ParticleWorld {
     let q = e * (n + this.landmarkCount) * 2;
     let w = e * n * 2;
     for (let i = 0; i < n; i++, q += 2, w += 2) {
-      const { movable, mass, maxSpeed } = agents[i];
-      if (!movable) continue;
+      if (movable[i] === 0) continue;
       p[q] += v[w] * dt;
       p[q + 1] += v[w + 1] * dt;
-      let vx = v[w] * keep + (force[2 * i] / mass) * dt;
-      let vy = v[w + 1] * keep + (force[2 * i + 1] / mass) * dt;
-      if (maxSpeed !== Number.POSITIVE_INFINITY) {
+      let vx = v[w] * keep + (force[2 * i] / mass[i]) * dt;
+      let vy = v[w + 1] * keep + (force[2 * i + 1] / mass[i]) * dt;
+      const limit = maxSpeed[i];
+      if (vx * vx + vy * vy > limit * limit) {
         const speed = Math.sqrt(vx * vx + vy * vy);
-        if (speed > maxSpeed) {
-          vx = (vx / speed) * maxSpeed;
-          vy = (vy / speed) * maxSpeed;
-        }
+        vx = (vx / speed) * limit;
+        vy = (vy / speed) * limit;
       }
       v[w] = vx;
       v[w + 1] = vy;
