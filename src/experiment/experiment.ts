@@ -1,0 +1,73 @@
+/** A validated experiment: names resolved, defaults filled in, nothing optional. Plain data throughout. */
+import type { Threat } from "../threats/index.js";
+
+/** A registry name with its complete options. */
+export interface Chosen {
+  readonly name: string;
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
+export interface EnvironmentChoice {
+  /** full id, with version */
+  readonly id: string;
+  readonly parameters: Readonly<Record<string, unknown>>;
+}
+
+export interface TeamEntry {
+  readonly name: string;
+  /** One line for people. */
+  readonly description: string;
+  /** Environment steps, copies counted. */
+  readonly steps: number;
+  readonly learner: Chosen;
+  readonly defense: Chosen;
+  /** Name in `threats` of what it trains against; null where the defense takes none. */
+  readonly threat: string | null;
+  /** Observation features that the named agent's policy never sees. */
+  readonly ignore: Readonly<Record<string, readonly string[]>>;
+}
+
+export interface AdversaryEntry {
+  readonly name: string;
+  readonly attack: Chosen;
+  /** Name in `threats`. */
+  readonly threat: string;
+  /** Environment steps that the attack may spend; 0 for attacks that learn nothing. */
+  readonly steps: number;
+}
+
+export interface EvaluationChoice {
+  /** Episodes per team, adversary and seed. */
+  readonly episodes: number;
+  readonly seed: number;
+  /** Episodes kept as films per team and adversary, of the first seed. */
+  readonly films: number;
+}
+
+export interface Comparison {
+  readonly team: string;
+  readonly against: string;
+  /** Column names, "clean" included. */
+  readonly adversaries: readonly string[];
+}
+
+export interface Experiment {
+  readonly name: string;
+  readonly question: string;
+  readonly environment: EnvironmentChoice;
+  readonly seeds: readonly number[];
+  readonly threats: Readonly<Record<string, Threat>>;
+  readonly teams: readonly TeamEntry[];
+  readonly adversaries: readonly AdversaryEntry[];
+  readonly evaluation: EvaluationChoice;
+  readonly comparisons: readonly Comparison[];
+  /** Paragraph above the replay. */
+  readonly replayNote: string;
+  /** The file as written, and the command line's overrides. */
+  readonly source: { readonly file: string; readonly text: string; readonly overrides: readonly string[] };
+}
+
+/** Column of the matrix in which nobody attacks. */
+export const CLEAN = "clean";
+/** Row of uniformly random legal actions: the floor. */
+export const UNIFORM = "uniform";
