@@ -1,0 +1,53 @@
+"""Benchmark (b), MPE2: environment steps per second with random actions. See README.md."""
+
+import time
+from importlib.metadata import version
+
+from protocol import one_thread, options, serve
+
+one_thread()
+
+import numpy as np
+from mpe2 import simple_speaker_listener_v4, simple_spread_v3
+
+
+class Stepping:
+    def __init__(self, make, steps):
+        self.make, self.default_steps = make, steps
+
+    def prepare(self):
+        self.env = self.make()
+        self.rng = np.random.default_rng(0)
+        self.env.reset(seed=0)
+        self.run(self.draw(2))
+
+    def draw(self, steps):
+        """Actions are drawn beforehand: only the environment is timed."""
+        names = self.env.possible_agents
+        columns = [self.rng.integers(self.env.action_space(a).n, size=steps).tolist() for a in names]
+        return [dict(zip(names, row)) for row in zip(*columns)]
+
+    def run(self, actions):
+        env = self.env
+        for row in actions:
+            if not env.agents:
+                env.reset()
+            env.step(row)
+
+    def measure(self, request, args):
+        steps = request.get("steps", self.default_steps)
+        actions = self.draw(steps)
+        start = time.perf_counter()
+        self.run(actions)
+        seconds = time.perf_counter() - start
+        return {"steps": steps, "seconds": seconds, "steps_per_second": steps / seconds}
+
+
+cases = {
+    "spread-n3": Stepping(simple_spread_v3.parallel_env, 1000),
+    "spread-n30": Stepping(lambda: simple_spread_v3.parallel_env(N=30), 30),
+    "spread-n100": Stepping(lambda: simple_spread_v3.parallel_env(N=100), 6),
+    "speaker-listener": Stepping(simple_speaker_listener_v4.parallel_env, 1000),
+}
+
+serve(cases, options(), {"peer": "mpe2", "version": version("mpe2")})

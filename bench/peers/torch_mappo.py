@@ -1,0 +1,177 @@
+"""Benchmark (c), PyTorch: MAPPO on MPE2's simple_spread, rollout and update. See README.md."""
+
+import time
+
+from protocol import one_thread, options, process_age, serve
+
+one_thread()
+
+import numpy as np
+import torch
+from mpe2 import simple_spread_v3
+from torch import nn
+
+torch.set_num_threads(1)
+
+COPIES, LENGTH, EPOCHS = 10, 25, 10
+GAMMA, LAMBDA, CLIP, ENTROPY, DELTA, MAX_NORM = 0.99, 0.95, 0.2, 0.01, 10.0, 10.0
+
+
+def network(*sizes, gain):
+    layers = []
+    for i, (a, b) in enumerate(zip(sizes, sizes[1:])):
+        last = i == len(sizes) - 2
+        linear = nn.Linear(a, b)
+        nn.init.orthogonal_(linear.weight, gain if last else nn.init.calculate_gain("tanh"))
+        nn.init.zeros_(linear.bias)
+        layers += [linear] if last else [linear, nn.Tanh()]
+    return nn.Sequential(*layers)
+
+
+class Scale:
+    """Debiased running mean and variance of the value targets."""
+
+    def __init__(self, beta=0.99999):
+        self.beta, self.mean_sum, self.square_sum, self.weight = beta, 0.0, 0.0, 0.0
+
+    def update(self, x):
+        keep, add = self.beta, 1 - self.beta
+        self.mean_sum = keep * self.mean_sum + add * float(x.mean())
+        self.square_sum = keep * self.square_sum + add * float((x * x).mean())
+        self.weight = keep * self.weight + add
+
+    def moments(self):
+        weight = max(self.weight, 1e-5)
+        mean = self.mean_sum / weight
+        return mean, max(self.square_sum / weight - mean * mean, 1e-2) ** 0.5
+
+
+class Mappo:
+    def __init__(self, seed, fused):
+        torch.manual_seed(seed)
+        self.envs = [simple_spread_v3.parallel_env(max_cycles=LENGTH) for _ in range(COPIES)]
+        self.names = self.envs[0].possible_agents
+        n, width = len(self.names), 18
+        self.actor = network(width, 64, 64, 5, gain=0.01)
+        self.critic = network(n * width, 64, 64, 1, gain=1.0)
+        self.adams = [
+            torch.optim.Adam(m.parameters(), lr=7e-4, eps=1e-5, fused=fused) for m in (self.actor, self.critic)
+        ]
+        self.scale = Scale()
+        self.obs = np.stack([self.table(env.reset(seed=seed + i)[0]) for i, env in enumerate(self.envs)])
+
+    def table(self, by_name):
+        return np.stack([by_name[a] for a in self.names])
+
+    def values(self, obs):
+        """[..., n, width] to [..., n]: every agent's critic sees all observations."""
+        shared = torch.from_numpy(obs).flatten(-2).unsqueeze(-2).expand(*obs.shape[:-1], -1)
+        mean, std = self.scale.moments()
+        return self.critic(shared).squeeze(-1) * std + mean
+
+    @torch.no_grad()
+    def rollout(self):
+        n = len(self.names)
+        obs = np.empty((LENGTH + 1, COPIES, n, 18), np.float32)
+        reward = np.empty((LENGTH, COPIES, n), np.float32)
+        actions, logps = [], []
+        obs[0] = self.obs
+        for t in range(LENGTH):
+            logp = self.actor(torch.from_numpy(obs[t])).log_softmax(-1)
+            action = torch.multinomial(logp.exp().flatten(0, 1), 1).view(COPIES, n, 1)
+            actions.append(action)
+            logps.append(logp.gather(-1, action).squeeze(-1))
+            chosen = action.squeeze(-1).tolist()
+            for e, env in enumerate(self.envs):
+                seen, gained, *_ = env.step(dict(zip(self.names, chosen[e])))
+                obs[t + 1, e] = self.table(seen)
+                reward[t, e] = [gained[a] for a in self.names]
+        # Every copy is cut by the limit here, never ended: the last observation bootstraps.
+        self.obs = np.stack([self.table(env.reset()[0]) for env in self.envs])
+
+        values = self.values(obs).numpy()
+        advantage = np.empty_like(reward)
+        running = np.zeros_like(reward[0])
+        for t in reversed(range(LENGTH)):
+            delta = reward[t] + GAMMA * values[t + 1] - values[t]
+            running = delta + GAMMA * LAMBDA * running
+            advantage[t] = running
+        returns = torch.from_numpy(advantage + values[:-1]).flatten()
+        advantage = torch.from_numpy(advantage).flatten()
+        advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-5)
+        own = torch.from_numpy(obs[:-1])
+        shared = own.flatten(-2).unsqueeze(-2).expand(LENGTH, COPIES, n, -1)
+        return {
+            "obs": own.flatten(0, 2),
+            "shared": shared.flatten(0, 2),
+            "action": torch.stack(actions).flatten(0, 2),
+            "logp": torch.stack(logps).flatten(),
+            "value": torch.from_numpy(values[:-1]).flatten(),
+            "advantage": advantage,
+            "returns": returns,
+            "mean_reward": float(reward.mean()),
+        }
+
+    def descend(self, which, loss):
+        adam = self.adams[which]
+        adam.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_((self.actor, self.critic)[which].parameters(), MAX_NORM)
+        adam.step()
+
+    def update(self, batch):
+        huber = nn.HuberLoss(reduction="none", delta=DELTA)
+        for _ in range(EPOCHS):
+            self.scale.update(batch["returns"])
+            mean, std = self.scale.moments()
+            target, old = (batch["returns"] - mean) / std, (batch["value"] - mean) / std
+            value = self.critic(batch["shared"]).squeeze(-1)
+            near = old + (value - old).clamp(-CLIP, CLIP)
+            self.descend(1, torch.max(huber(value, target), huber(near, target)).mean())
+        for _ in range(EPOCHS):
+            logp = self.actor(batch["obs"]).log_softmax(-1)
+            ratio = (logp.gather(-1, batch["action"]).squeeze(-1) - batch["logp"]).exp()
+            a = batch["advantage"]
+            gain = torch.min(ratio * a, ratio.clamp(1 - CLIP, 1 + CLIP) * a).mean()
+            spread = -(logp.exp() * logp).sum(-1).mean()
+            self.descend(0, -gain - ENTROPY * spread)
+
+
+class Training:
+    """One measurement: training from scratch to a fixed number of environment steps."""
+
+    def __init__(self, fused):
+        self.fused = fused
+
+    def prepare(self):
+        Mappo(0, self.fused)
+
+    def measure(self, request, args):
+        target = request.get("env_steps", args.env_steps)
+        start = time.perf_counter()
+        learner = Mappo(request.get("seed", 0), self.fused)
+        steps = rolling = 0
+        rewards = []
+        while steps < target:
+            before = time.perf_counter()
+            batch = learner.rollout()
+            rolling += time.perf_counter() - before
+            learner.update(batch)
+            steps += COPIES * LENGTH
+            rewards.append(batch["mean_reward"])
+        seconds = time.perf_counter() - start
+        last = rewards[-10:]
+        return {
+            "steps": steps,
+            "seconds": seconds,
+            "steps_per_second": steps / seconds,
+            "rollout_seconds": rolling,
+            "mean_return_first_last": [LENGTH * rewards[0], LENGTH * sum(last) / len(last)],
+        }
+
+
+args = options((("--env-steps",), {"type": int, "default": 5000}))
+first = Mappo(0, fused=False)
+first.update(first.rollout())
+about = {"peer": "torch", "version": torch.__version__, "first_update_seconds": process_age()}
+serve({"mappo": Training(fused=False), "mappo:fused": Training(fused=True)}, args, about)
