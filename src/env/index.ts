@@ -1,4 +1,5 @@
 export * from "./batch.js";
+export * from "./conformance.js";
 export * from "./contract.js";
 export * from "./definition.js";
 export * from "./features.js";
