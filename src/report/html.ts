@@ -37,7 +37,7 @@ export function renderReport(data: ReportData): string {
     methodSection(data),
     configurationSection(data),
   ].filter((section) => section !== null);
-  const links = sections.map(({ id, title }) => `<a href="#${id}">${title}</a>`).join("");
+  const links = sections.map(({ id, short }) => `<a href="#${id}">${short}</a>`).join("");
   const body = sections
     .map(({ id, title, content }) => `<section id="${id}"><h2>${title}</h2>${content}</section>`)
     .join("\n");
@@ -68,6 +68,8 @@ ${body}
 interface Section {
   readonly id: string;
   readonly title: string;
+  /** Title in the navigation. */
+  readonly short: string;
   readonly content: string;
 }
 
@@ -92,6 +94,7 @@ function matrixSection(data: ReportData): Section {
   return {
     id: "matrix",
     title: "Robustness matrix",
+    short: "Matrix",
     content: `${renderHeatmap(data.matrix)}${references}<details><summary>Every seed as a number</summary>${renderSeedTable(data.matrix)}</details>`,
   };
 }
@@ -100,7 +103,12 @@ function replaySection(data: ReportData): Section | null {
   if (data.films.length === 0) return null;
   const note = data.replayNote ? `<p class="lead">${text(data.replayNote)}</p>` : "";
   const options = data.replayPanels ? { panels: data.replayPanels } : {};
-  return { id: "replay", title: "Replay", content: note + renderReplay(data.films, options) };
+  return {
+    id: "replay",
+    title: "Replay",
+    short: "Replay",
+    content: note + renderReplay(data.films, options),
+  };
 }
 
 function curveSection(data: ReportData): Section | null {
@@ -114,6 +122,7 @@ function curveSection(data: ReportData): Section | null {
   return {
     id: "curves",
     title: "Learning curves",
+    short: "Curves",
     content: `<div class="curve-grid">${figures}</div><p class="plot-note">Thick: mean of the seeds. Shade: 95 % interval of the mean. Thin: every seed.</p>`,
   };
 }
@@ -139,11 +148,12 @@ function comparisonSection(data: ReportData): Section | null {
   return {
     id: "comparisons",
     title: "Paired comparisons",
+    short: "Comparisons",
     content: `<p class="lead">${text(data.comparisonMethod)}</p><div class="phx-scroll" tabindex="0" role="region" aria-label="Paired comparisons"><table class="phx-table"><thead><tr><th scope="col">teams</th><th scope="col" class="phx-left">adversary</th><th scope="col" class="phx-left">gain of every seed</th><th scope="col">mean gain</th><th scope="col">95 % interval</th><th scope="col">p</th><th scope="col">p, Holm</th>${notes ? '<th scope="col" class="words">remark</th>' : ""}</tr></thead><tbody>${rows}</tbody></table></div>`,
   };
 }
 
-/** Mean with interval and seeds on a scale that all rows share; the vertical line is no difference. */
+/** Interval (bar) and seeds (ticks) on a scale that all rows share; the tall line is no difference. */
 function gainPlot(one: PairedComparison, domain: readonly [number, number]): string {
   const x = linearScale(domain, [5, 145]);
   const worse = one.gain !== null && one.gain < 0 ? " worse" : "";
@@ -153,11 +163,12 @@ function gainPlot(one: PairedComparison, domain: readonly [number, number]): str
       ? `<line class="bar${worse}" x1="${at(one.low)}" x2="${at(one.high)}" y1="9" y2="9"/>`
       : "";
   const seeds = one.seedGains
-    .map((gain) => (gain === null ? "" : `<circle class="seed${worse}" cx="${at(gain)}" cy="9" r="2.6"/>`))
+    .map((gain) =>
+      gain === null ? "" : `<line class="seed${worse}" x1="${at(gain)}" x2="${at(gain)}" y1="3" y2="15"/>`,
+    )
     .join("");
-  const mean = one.gain === null ? "" : `<circle class="mean${worse}" cx="${at(one.gain)}" cy="9" r="4"/>`;
   const words = `seeds: ${one.seedGains.map((gain) => formatNumber(gain, 2)).join(", ")}`;
-  return `<svg class="gain" viewBox="0 0 150 18" role="img" aria-label="${words}"><line class="zero" x1="${at(0)}" x2="${at(0)}" y1="0" y2="18"/>${bar}${seeds}${mean}</svg>`;
+  return `<svg class="gain" viewBox="0 0 150 18" role="img" aria-label="${words}"><line class="zero" x1="${at(0)}" x2="${at(0)}" y1="0" y2="18"/>${bar}${seeds}</svg>`;
 }
 
 function effortSection(data: ReportData): Section | null {
@@ -171,7 +182,8 @@ function effortSection(data: ReportData): Section | null {
   return {
     id: "effort",
     title: "Effort and health of the attacks",
-    content: `<p class="lead">A weak attack makes any team look robust. This is what each attack spent, and every sign that it may have failed.</p><div class="phx-scroll" tabindex="0" role="region" aria-label="Effort"><table class="phx-table"><thead><tr><th scope="col">team</th><th scope="col" class="phx-left">adversary</th><th scope="col" class="phx-left">attack</th><th scope="col">configu&shy;rations</th><th scope="col">environment steps</th><th scope="col">gradients</th><th scope="col">best so far</th><th scope="col" class="words">health</th></tr></thead><tbody>${rows}</tbody></table></div>`,
+    short: "Effort",
+    content: `<p class="lead">A weak attack makes any team look robust. This is what each attack spent, and every sign that it may have failed.</p><div class="phx-scroll" tabindex="0" role="region" aria-label="Effort"><table class="phx-table"><thead><tr><th scope="col">team</th><th scope="col" class="phx-left">adversary</th><th scope="col" class="phx-left">attack</th><th scope="col">configurations</th><th scope="col">environment steps</th><th scope="col">gradients</th><th scope="col">best so far</th><th scope="col" class="words">health</th></tr></thead><tbody>${rows}</tbody></table></div>`,
   };
 }
 
@@ -205,7 +217,12 @@ function threatSection(data: ReportData): Section | null {
         `<div><h3>${text(threat.adversary)}</h3><p>${text(threat.sentence)}</p>${numberList(threat.fields, "facts")}</div>`,
     )
     .join("");
-  return { id: "threats", title: "Threats, exactly", content: `<div class="threats">${items}</div>` };
+  return {
+    id: "threats",
+    title: "Threats, exactly",
+    short: "Threats",
+    content: `<div class="threats">${items}</div>`,
+  };
 }
 
 function methodSection(data: ReportData): Section | null {
@@ -214,6 +231,7 @@ function methodSection(data: ReportData): Section | null {
   return {
     id: "methods",
     title: "How the numbers are made",
+    short: "Method",
     content: `<div class="methods">${paragraphs}</div>`,
   };
 }
@@ -223,6 +241,7 @@ function configurationSection(data: ReportData): Section {
   return {
     id: "configuration",
     title: "Configuration and versions",
+    short: "Configuration",
     content: `${numberList(data.versions, "facts")}<details><summary>${text(file)}</summary><div class="code"><button type="button" class="quiet-button" data-page="copy" hidden>Copy</button><pre tabindex="0">${text(yaml)}</pre></div></details>`,
   };
 }

@@ -3,17 +3,34 @@
  * with lightness linear in the value, so equal differences look equal and the order survives any colour blindness.
  */
 
-/** Anchors of the scale from best to worst: hue and chroma; lightness is a straight line between the ends. */
-const ANCHORS = [
-  { chroma: 0.03, hue: 95 },
-  { chroma: 0.095, hue: 68 },
-  { chroma: 0.15, hue: 38 },
-  { chroma: 0.16, hue: 12 },
-  { chroma: 0.115, hue: -20 },
-] as const;
+interface Ramp {
+  readonly lightness: { readonly best: number; readonly worst: number };
+  /** Chroma and hue (degrees) at equal distances from best to worst. */
+  readonly tints: readonly (readonly [chroma: number, hue: number])[];
+}
 
-const LIGHT_THEME = { best: 0.955, worst: 0.36 };
-const DARK_THEME = { best: 0.3, worst: 0.87 };
+const RAMPS: Record<Theme, Ramp> = {
+  light: {
+    lightness: { best: 0.955, worst: 0.36 },
+    tints: [
+      [0.03, 95],
+      [0.095, 68],
+      [0.15, 38],
+      [0.16, 12],
+      [0.115, -20],
+    ],
+  },
+  dark: {
+    lightness: { best: 0.29, worst: 0.86 },
+    tints: [
+      [0.025, 270],
+      [0.075, 335],
+      [0.12, 370],
+      [0.13, 402],
+      [0.1, 435],
+    ],
+  },
+};
 
 export type Theme = "light" | "dark";
 
@@ -25,15 +42,14 @@ export type Theme = "light" | "dark";
  */
 export function scaleColor(badness: number, theme: Theme): string {
   const t = Number.isNaN(badness) ? 0.5 : Math.min(1, Math.max(0, badness));
-  const ends = theme === "light" ? LIGHT_THEME : DARK_THEME;
+  const { lightness: ends, tints } = RAMPS[theme];
   const lightness = ends.best + (ends.worst - ends.best) * t;
-  const place = (theme === "light" ? t : 1 - t) * (ANCHORS.length - 1);
-  const index = Math.min(ANCHORS.length - 2, Math.floor(place));
-  const share = place - index;
-  const from = ANCHORS[index]!;
-  const to = ANCHORS[index + 1]!;
-  const chroma = from.chroma + (to.chroma - from.chroma) * share;
-  const hue = from.hue + (to.hue - from.hue) * share;
+  const index = Math.min(tints.length - 2, Math.floor(t * (tints.length - 1)));
+  const share = t * (tints.length - 1) - index;
+  const [fromChroma, fromHue] = tints[index]!;
+  const [toChroma, toHue] = tints[index + 1]!;
+  const chroma = fromChroma + (toChroma - fromChroma) * share;
+  const hue = fromHue + (toHue - fromHue) * share;
   return oklchToHex(lightness, chroma, hue);
 }
 

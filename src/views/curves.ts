@@ -40,7 +40,7 @@ export function renderCurves(data: CurveData, size: CurveSize = {}): string {
     ]),
   );
   const domainY = niceDomain(lowY, highY, height / 60);
-  const ticksY = niceTicks(domainY[0], domainY[1], height / 60);
+  const ticksY = series.length === 0 ? [] : niceTicks(domainY[0], domainY[1], height / 60);
   const decimals = tickDecimals(ticksY);
   const labelsY = ticksY.map((tick) => formatTick(tick, decimals));
   const left = 14 + Math.max(2, ...labelsY.map((label) => label.length)) * GLYPH;
@@ -48,7 +48,7 @@ export function renderCurves(data: CurveData, size: CurveSize = {}): string {
   const bottom = height - 44;
   const x = linearScale(Number.isNaN(lowX) ? [0, 1] : [Math.min(0, lowX), highX], [left, width - right]);
   const y = linearScale(domainY, [bottom, top]);
-  const ticksX = niceTicks(x.domain[0], x.domain[1], (width - left - right) / 90);
+  const ticksX = series.length === 0 ? [] : niceTicks(x.domain[0], x.domain[1], (width - left - right) / 90);
 
   const parts: string[] = [`<text class="phx-axis-title" x="0" y="14">${text(data.yLabel)}</text>`];
   ticksY.forEach((tick, at) => {

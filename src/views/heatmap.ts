@@ -14,7 +14,7 @@ const KINDS: Record<MatrixColumn["kind"], { readonly title: string; readonly mea
 
 /**
  * The matrix as HTML: rows are teams, columns adversaries grouped by kind (clean, random, adaptive, transfer). Every
- * cell has the mean, its 95 % interval and a strip with one dot per seed on a scale common to the whole matrix.
+ * cell has the mean, its 95 % interval and a strip with one tick per seed on a scale common to the whole matrix.
  * Flags are numbered and explained below the table; cells without a result say so.
  */
 export function renderHeatmap(data: MatrixData): string {
@@ -25,34 +25,35 @@ export function renderHeatmap(data: MatrixData): string {
   const domain = seedDomain(data);
   const flagNumbers = numberFlags(data, ordered);
   const decimals = matrixDecimals(data);
-  const starts = new Set(groups.map((group) => group.columns[0]!.adversary));
+  const gap = (inner: string) => `<td class="phx-gap" aria-hidden="true"></td>${inner}`;
 
   const groupHeads = groups
-    .map(
-      ({ kind, columns }) =>
-        `<th scope="colgroup" colspan="${columns.length}" class="phx-kind phx-start"><b>${KINDS[kind].title}</b> <span>${KINDS[kind].meaning}</span></th>`,
+    .map(({ kind, columns }) =>
+      gap(
+        `<th scope="colgroup" colspan="${columns.length}" class="phx-kind"><b>${KINDS[kind].title}</b><span>${KINDS[kind].meaning}</span></th>`,
+      ),
     )
     .join("");
-  const heads = ordered
-    .map(
-      (column) =>
-        `<th scope="col" class="phx-column${starts.has(column.adversary) ? " phx-start" : ""}"><b>${text(column.adversary)}</b><span>${text(column.threat)}</span></th>`,
-    )
-    .join("");
+  const columnHead = (column: MatrixColumn) =>
+    `<th scope="col" class="phx-column" title="${text(column.adversary)}"><b>${text(column.adversary)}</b><span>${text(column.threat)}</span></th>`;
+  const heads = groups.map((group) => gap(group.columns.map(columnHead).join(""))).join("");
   const rows = data.teams
     .map((team) => {
-      const row = ordered
-        .map((column) => {
-          const cell = cells.get(cellKey(team.name, column.adversary));
-          const place = starts.has(column.adversary) ? " phx-start" : "";
-          return cellMarkup(cell, column, { data, worst, best, domain, decimals, flagNumbers, place });
-        })
-        .join("");
-      return `<tr><th scope="row" class="phx-team"><b>${text(team.name)}</b><span>${text(team.description)}</span></th>${row}</tr>`;
+      const cellAt = (column: MatrixColumn) =>
+        cellMarkup(cells.get(cellKey(team.name, column.adversary)), column, {
+          data,
+          worst,
+          best,
+          domain,
+          decimals,
+          flagNumbers,
+        });
+      const row = groups.map((group) => gap(group.columns.map(cellAt).join(""))).join("");
+      return `<tr><th scope="row" class="phx-team" title="${text(team.name)}"><b>${text(team.name)}</b><span>${text(team.description)}</span></th>${row}</tr>`;
     })
     .join("\n");
   const dense = ordered.length > 7 ? " phx-dense" : "";
-  return `<div class="phx-matrix${dense}"><div class="phx-scroll" tabindex="0" role="region" aria-label="Robustness matrix"><table>
+  return `<div class="phx-matrix${dense}" style="--columns:${ordered.length}"><div class="phx-scroll" tabindex="0" role="region" aria-label="Robustness matrix"><table>
 <caption class="phx-sr">${text(data.measure)}: teams by adversaries, mean over seeds with 95 % interval</caption>
 <thead><tr><td></td>${groupHeads}</tr><tr><td></td>${heads}</tr></thead>
 <tbody>${rows}</tbody></table></div>
@@ -81,11 +82,10 @@ interface CellContext {
   readonly domain: readonly [number, number];
   readonly decimals: number;
   readonly flagNumbers: ReadonlyMap<string, number>;
-  readonly place: string;
 }
 
 function cellMarkup(cell: MatrixCell | undefined, column: MatrixColumn, context: CellContext): string {
-  const { data, decimals, place } = context;
+  const { data, decimals } = context;
   const label = `<span class="phx-cell-label">${text(column.adversary)}<small>${KINDS[column.kind].title.toLowerCase()}</small></span>`;
   const done = cell ? cell.values.filter((value) => value !== null && Number.isFinite(value)).length : 0;
   const flags = (cell?.flags ?? []).map((flag) => context.flagNumbers.get(flag)!);
@@ -94,7 +94,7 @@ function cellMarkup(cell: MatrixCell | undefined, column: MatrixColumn, context:
     : "";
   if (!cell || cell.mean === null || !Number.isFinite(cell.mean)) {
     const why = done > 0 || cell ? `${done} of ${data.seeds.length} seeds` : "not evaluated";
-    return `<td class="phx-cell phx-empty${place}">${label}<span class="phx-cell-body"><span class="phx-mean">–${marks}</span><span class="phx-interval">${why}</span></span></td>`;
+    return `<td class="phx-cell phx-empty">${label}<span class="phx-cell-body"><span class="phx-mean">–${marks}</span><span class="phx-interval">${why}</span></span></td>`;
   }
   const span = context.worst - context.best;
   const badness = span === 0 ? 0.5 : (cell.mean - context.best) / span;
@@ -104,38 +104,36 @@ function cellMarkup(cell: MatrixCell | undefined, column: MatrixColumn, context:
     done < data.seeds.length ? `<span class="phx-partial">${done} of ${data.seeds.length} seeds</span>` : "";
   const interval = intervalText(cell, decimals) || (done === 1 ? "one seed" : "no interval");
   const tip = [...seedLines(cell, data), ...cell.notes].join("\n");
-  return `<td class="phx-cell${place}" style="${colors}" title="${text(tip)}">${label}<span class="phx-cell-body"><span class="phx-mean">${formatNumber(cell.mean, decimals)}${marks}</span><span class="phx-interval">${interval}</span>${seedStrip(cell, data, context.domain)}${unfinished}</span></td>`;
+  return `<td class="phx-cell" style="${colors}" title="${text(tip)}">${label}<span class="phx-cell-body"><span class="phx-mean">${formatNumber(cell.mean, decimals)}${marks}</span><span class="phx-interval">${interval}</span>${seedStrip(cell, data, context.domain)}${unfinished}</span></td>`;
 }
 
-/** One dot per seed, a bar for the interval, a tick for the mean; position is comparable across all cells. */
+/** One tick per seed over a bar for the interval; position is comparable across all cells. */
 function seedStrip(cell: MatrixCell, data: MatrixData, domain: readonly [number, number]): string {
-  const [width, height] = [100, 14];
-  const x = linearScale(domain, [4, width - 4]);
-  const middle = height / 2;
+  const x = linearScale(domain, [2, 98]);
+  const at = (value: number) => Math.min(100, Math.max(0, x(value))).toFixed(1);
   const bar =
     cell.low !== null && cell.high !== null && Number.isFinite(cell.low) && Number.isFinite(cell.high)
-      ? `<line class="phx-strip-bar" x1="${clip(x(cell.low))}" x2="${clip(x(cell.high))}" y1="${middle}" y2="${middle}"/>`
+      ? `<line class="phx-strip-bar" x1="${at(cell.low)}" x2="${at(cell.high)}" y1="7" y2="7"/>`
       : "";
-  const dots = cell.values
-    .map((value, at) =>
+  const ticks = cell.values
+    .map((value, index) =>
       value === null || !Number.isFinite(value)
         ? ""
-        : `<circle cx="${clip(x(value))}" cy="${middle}" r="2.6"><title>seed ${text(data.seeds[at])}: ${formatNumber(value, 2)}</title></circle>`,
+        : `<line class="phx-strip-seed" x1="${at(value)}" x2="${at(value)}" y1="1" y2="13"><title>seed ${text(data.seeds[index])}: ${formatNumber(value, 2)}</title></line>`,
     )
     .join("");
   const words = `seeds: ${cell.values.map((value) => formatNumber(value, 2)).join(", ")}`;
-  return `<svg class="phx-strip" viewBox="0 0 ${width} ${height}" role="img" aria-label="${text(words)}"><line class="phx-strip-axis" x1="0" x2="${width}" y1="${middle}" y2="${middle}"/>${bar}${dots}</svg>`;
+  return `<svg class="phx-strip" viewBox="0 0 100 14" preserveAspectRatio="none" role="img" aria-label="${text(words)}"><line class="phx-strip-axis" x1="0" x2="100" y1="7" y2="7"/>${bar}${ticks}</svg>`;
 }
 
 function keyMarkup(data: MatrixData, worst: number, best: number, decimals: number): string {
   const steps = [1, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125, 0];
-  const ramp = (theme: "light" | "dark") =>
-    `linear-gradient(90deg,${steps.map((step) => scaleColor(step, theme)).join(",")})`;
+  const stops = steps.map((step) => `light-dark(${scaleColor(step, "light")},${scaleColor(step, "dark")})`);
   const seeds = data.seeds.length === 1 ? "1 seed" : `${data.seeds.length} seeds`;
   const scale = Number.isFinite(worst)
-    ? `<span class="phx-ramp-row"><span>worse ${formatNumber(worst, decimals)}</span><span class="phx-ramp" style="--ramp-light:${ramp("light")};--ramp-dark:${ramp("dark")}"></span><span>${formatNumber(best, decimals)} better</span></span>`
+    ? `<span class="phx-ramp-row"><span>worse ${formatNumber(worst, decimals)}</span><span class="phx-ramp" style="background:linear-gradient(90deg,${stops.join(",")})"></span><span>${formatNumber(best, decimals)} better</span></span>`
     : "";
-  return `<div class="phx-key">${scale}<span>${text(capitalise(data.measure))}; ${data.higherIsBetter ? "higher" : "lower"} is better. Large: mean of ${seeds}. Below: 95 % interval, and a dot for every seed, all cells on one scale.</span></div>`;
+  return `<div class="phx-key">${scale}<span>${text(capitalise(data.measure))}; ${data.higherIsBetter ? "higher" : "lower"} is better. Large: mean of ${seeds}. Below: 95 % interval, and a tick for every seed on a scale that all cells share.</span></div>`;
 }
 
 function flagList(flagNumbers: ReadonlyMap<string, number>): string {
@@ -196,10 +194,6 @@ function seedLines(cell: MatrixCell, data: MatrixData): string[] {
 
 function cellKey(team: string, adversary: string): string {
   return JSON.stringify([team, adversary]);
-}
-
-function clip(x: number): string {
-  return Math.min(98, Math.max(2, x)).toFixed(1);
 }
 
 function capitalise(words: string): string {

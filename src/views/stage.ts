@@ -161,6 +161,31 @@ export function returnsSoFar(film: Film): number[] {
   return sums;
 }
 
+/** Where world points lie on the stage, in the SVG's units. */
+export interface Geometry {
+  readonly width: number;
+  readonly height: number;
+  /** Stage units per world unit. */
+  readonly unit: number;
+  readonly x: (world: number) => number;
+  readonly y: (world: number) => number;
+  /** Radius on the stage, never too small to see. */
+  readonly size: (radius: number) => number;
+}
+
+/** One moment, taken apart for the layers of the stage. */
+export interface Moment {
+  readonly film: Film;
+  readonly index: number;
+  readonly step: FilmStep | undefined;
+  readonly shapes: readonly FrameShape[];
+  readonly agents: readonly Circle[];
+  readonly goals: readonly Circle[];
+  /** Landmarks, obstacles and goals, each spot once. */
+  readonly places: readonly Circle[];
+  readonly said: readonly Announcement[];
+}
+
 /**
  * The stage as an SVG string.
  *
@@ -168,220 +193,319 @@ export function returnsSoFar(film: Film): number[] {
  * @param bounds visible world, shared by all films that stand side by side
  */
 export function renderFrame(film: Film, time: number, bounds: WorldBounds): string {
+  const last = Math.max(0, film.steps.length - 1);
+  const moment = momentAt(film, Math.min(last, Math.max(0, Number.isFinite(time) ? time : 0)));
+  const geometry = stageGeometry(bounds);
+  const { width, height } = geometry;
+  const layers = [
+    gridLayer(bounds, geometry),
+    discLayer(moment, geometry),
+    ringLayer(moment, geometry),
+    messageLayer(moment, geometry),
+    labelLayer(moment, geometry),
+  ];
+  const title = `${film.team} against ${film.adversary}, step ${moment.index} of ${last}`;
+  return `<svg class="phx-stage" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escapeMarkup(title)}"><rect class="phx-ground" width="${width}" height="${height}"/>${layers.join("")}</svg>`;
+}
+
+export function momentAt(film: Film, time: number): Moment {
+  const index = Math.floor(time);
+  const shapes = shapesAt(film, time);
+  const goals = circlesOf(shapes, "goal");
+  const marks = [...circlesOf(shapes, "landmark"), ...circlesOf(shapes, "obstacle")];
+  // A goal may be drawn over a landmark or be the landmark itself; either way it is one place.
+  const alone = goals.filter((goal) => !marks.some((mark) => isSameSpot(mark, goal)));
+  return {
+    film,
+    index,
+    step: film.steps[index],
+    shapes,
+    agents: circlesOf(shapes, "agent"),
+    goals,
+    places: [...marks, ...alone],
+    said: announcements(film, index),
+  };
+}
+
+export function isSameSpot(a: Circle, b: Circle): boolean {
+  return Math.hypot(a.x - b.x, a.y - b.y) < 1e-6;
+}
+
+export function stageGeometry(bounds: WorldBounds): Geometry {
   const width = 360;
   const worldWidth = Math.max(1e-9, bounds.right - bounds.left);
   const worldHeight = Math.max(1e-9, bounds.top - bounds.bottom);
   const height = Math.round(Math.min(400, Math.max(160, (width * worldHeight) / worldWidth)));
   const unit = Math.min(width / worldWidth, height / worldHeight);
-  const px = (x: number) => (width - worldWidth * unit) / 2 + (x - bounds.left) * unit;
-  const py = (y: number) => (height - worldHeight * unit) / 2 + (bounds.top - y) * unit;
-  const size = (radius: number) => Math.max(3, radius * unit);
-  const at = (value: number) => (Number.isFinite(value) ? value.toFixed(1) : "0");
-
-  const last = Math.max(0, film.steps.length - 1);
-  const clipped = Math.min(last, Math.max(0, Number.isFinite(time) ? time : 0));
-  const index = Math.floor(clipped);
-  const step = film.steps[index];
-  const shapes = shapesAt(film, clipped);
-  const said = announcements(film, index);
-  const agents = circlesOf(shapes, "agent");
-  const goals = circlesOf(shapes, "goal");
-  const marks = [...circlesOf(shapes, "landmark"), ...circlesOf(shapes, "obstacle")];
-  const sameSpot = (a: Circle, b: Circle) => Math.hypot(a.x - b.x, a.y - b.y) < 1e-6;
-  // A goal may be drawn over a landmark or be the landmark itself; either way it is one place.
-  const places = [...marks, ...goals.filter((goal) => !marks.some((mark) => sameSpot(mark, goal)))];
-
-  const disc = (shape: Circle, kind: string) =>
-    `<circle class="phx-${kind}" cx="${at(px(shape.x))}" cy="${at(py(shape.y))}" r="${at(size(shape.radius))}" fill="${escapeMarkup(safeColor(shape.color))}"/>`;
-  const ring = (shape: Circle, gap: number, kind: string) =>
-    `<circle class="${kind}" cx="${at(px(shape.x))}" cy="${at(py(shape.y))}" r="${at(size(shape.radius) + gap)}"/>`;
-  const label = (shape: Circle, below: boolean, parts: readonly (readonly [string, string])[]) => {
-    const text = parts.filter(([word]) => word !== "");
-    if (text.length === 0) return "";
-    const x = px(shape.x);
-    const long = text.reduce((sum, [word]) => sum + word.length + 2, 0) * 3.2;
-    const anchor = x < long ? "start" : x > width - long ? "end" : "middle";
-    const inset = anchor === "start" ? Math.min(x, 6) : anchor === "end" ? Math.max(x, width - 6) : x;
-    const y = py(shape.y) + (below ? size(shape.radius) + 18 : -size(shape.radius) - 10);
-    const words = text
-      .map(([word, kind]) => `<tspan class="phx-word-${kind}">${escapeMarkup(word)}</tspan>`)
-      .join('<tspan class="phx-word-quiet"> · </tspan>');
-    return `<text class="phx-stage-label" x="${at(inset)}" y="${at(Math.min(height - 5, Math.max(13, y)))}" text-anchor="${anchor}">${words}</text>`;
+  return {
+    width,
+    height,
+    unit,
+    x: (world) => (width - worldWidth * unit) / 2 + (world - bounds.left) * unit,
+    y: (world) => (height - worldHeight * unit) / 2 + (bounds.top - world) * unit,
+    size: (radius) => Math.max(3, radius * unit),
   };
+}
 
-  const layers: string[] = [];
-  // A faint grid every half unit shows distances without asking for attention.
-  const gridStep = 0.5 * 2 ** Math.max(0, Math.ceil(Math.log2(Math.max(worldWidth, worldHeight) / 8)));
-  let grid = "";
-  for (let x = Math.ceil(bounds.left / gridStep) * gridStep; x <= bounds.right; x += gridStep)
-    grid += `M${at(px(x))} 0V${height}`;
-  for (let y = Math.ceil(bounds.bottom / gridStep) * gridStep; y <= bounds.top; y += gridStep)
-    grid += `M0 ${at(py(y))}H${width}`;
-  layers.push(`<path class="phx-grid" d="${grid}"/>`);
+/** A coordinate as text, one decimal. */
+export function svgNumber(value: number): string {
+  return Number.isFinite(value) ? String(Number(value.toFixed(1))) : "0";
+}
 
-  for (const shape of shapes) {
-    if (shape.kind !== "line") continue;
-    layers.push(
-      `<line class="phx-line" x1="${at(px(shape.x1))}" y1="${at(py(shape.y1))}" x2="${at(px(shape.x2))}" y2="${at(py(shape.y2))}" stroke="${escapeMarkup(safeColor(shape.color))}"/>`,
+/** A faint grid shows distances without asking for attention. */
+export function gridLayer(bounds: WorldBounds, { width, height, x, y }: Geometry): string {
+  const extent = Math.max(bounds.right - bounds.left, bounds.top - bounds.bottom, 1e-9);
+  const gap = 2 ** Math.ceil(Math.log2(extent / 8));
+  let path = "";
+  for (let at = Math.ceil(bounds.left / gap) * gap; at <= bounds.right; at += gap)
+    path += `M${svgNumber(x(at))} 0V${height}`;
+  for (let at = Math.ceil(bounds.bottom / gap) * gap; at <= bounds.top; at += gap)
+    path += `M0 ${svgNumber(y(at))}H${width}`;
+  return `<path class="phx-grid" d="${path}"/>`;
+}
+
+/** Lines, the agents' paths, and all discs, large ones below small ones. */
+export function discLayer(moment: Moment, geometry: Geometry): string {
+  const { x, y, size } = geometry;
+  const lines = moment.shapes.map((shape) =>
+    shape.kind === "line"
+      ? `<line class="phx-line" x1="${svgNumber(x(shape.x1))}" y1="${svgNumber(y(shape.y1))}" x2="${svgNumber(x(shape.x2))}" y2="${svgNumber(y(shape.y2))}" stroke="${escapeMarkup(safeColor(shape.color))}"/>`
+      : "",
+  );
+  const trails = moment.agents.map((agent) => trailMarkup(moment, agent, geometry));
+  const discs = [...moment.places, ...moment.agents]
+    .sort((a, b) => b.radius - a.radius)
+    .map(
+      (shape) =>
+        `<circle class="phx-${shape.role}" cx="${svgNumber(x(shape.x))}" cy="${svgNumber(y(shape.y))}" r="${svgNumber(size(shape.radius))}" fill="${escapeMarkup(safeColor(shape.color))}"/>`,
     );
-  }
-  for (const place of places) layers.push(disc(place, place.role));
-  for (const goal of goals) layers.push(ring(goal, 6, "phx-goal-ring"));
+  return [...lines, ...trails, ...discs].join("");
+}
 
-  // The message: from the mouth of the speaker to the place it names.
-  for (const { from, announced, meant, controlled } of said) {
-    const speaker = agents.find((agent) => agent.agent === from);
-    const place = places.find((candidate) => announced !== null && candidate.label === announced);
-    if (!place) continue;
-    const kind = announced === meant ? "phx-true" : "phx-false";
-    if (speaker) {
-      const [x1, y1, x2, y2] = [px(speaker.x), py(speaker.y), px(place.x), py(place.y)];
-      const length = Math.hypot(x2 - x1, y2 - y1) || 1;
-      const [ux, uy] = [(x2 - x1) / length, (y2 - y1) / length];
-      const [start, end] = [size(speaker.radius) + 4, size(place.radius) + 11];
-      if (length > start + end) {
-        layers.push(
-          `<path class="phx-message ${kind}${controlled ? " phx-forced" : ""}" d="M${at(x1 + ux * start)} ${at(y1 + uy * start)}L${at(x2 - ux * end)} ${at(y2 - uy * end)}"/>`,
-        );
-        const [tx, ty] = [x2 - ux * end, y2 - uy * end];
-        layers.push(
-          `<path class="phx-arrow ${kind}" d="M${at(tx + ux * 4)} ${at(ty + uy * 4)}l${at(-ux * 8 - uy * 4)} ${at(-uy * 8 + ux * 4)}l${at(uy * 8)} ${at(-ux * 8)}z"/>`,
-        );
-      }
-    }
-    layers.push(ring(place, 11, `phx-announced ${kind}`));
+/** Where an agent came from: a dot per step, an open circle at the start. */
+export function trailMarkup(moment: Moment, agent: Circle, { x, y }: Geometry): string {
+  if (!agent.agent) return "";
+  const points: [string, string][] = [];
+  for (const past of moment.film.steps.slice(0, moment.index + 1)) {
+    const was = circlesOf(past.frame.shapes, "agent").find((one) => one.agent === agent.agent);
+    if (was) points.push([svgNumber(x(was.x)), svgNumber(y(was.y))]);
   }
+  points.push([svgNumber(x(agent.x)), svgNumber(y(agent.y))]);
+  const path = points.map((point) => point.join(","));
+  if (new Set(path).size < 2) return "";
+  const dots = points
+    .slice(1, -1)
+    .map(([cx, cy]) => `<circle class="phx-dot" cx="${cx}" cy="${cy}" r="1.7"/>`);
+  const [startX, startY] = points[0]!;
+  return `<g style="--agent:${escapeMarkup(safeColor(agent.color))}"><polyline class="phx-trail" points="${path.join(" ")}"/>${dots.join("")}<circle class="phx-origin" cx="${startX}" cy="${startY}" r="4"/></g>`;
+}
 
-  // Where each agent came from.
-  for (const agent of agents) {
-    if (!agent.agent) continue;
-    const points: string[] = [];
-    for (let past = 0; past <= index; past++) {
-      const was = circlesOf(film.steps[past]!.frame.shapes, "agent").find((one) => one.agent === agent.agent);
-      if (was) points.push(`${at(px(was.x))},${at(py(was.y))}`);
-    }
-    points.push(`${at(px(agent.x))},${at(py(agent.y))}`);
-    if (new Set(points).size < 2) continue;
-    const color = escapeMarkup(safeColor(agent.color));
-    layers.push(`<polyline class="phx-trail" points="${points.join(" ")}" stroke="${color}"/>`);
-    layers.push(
-      points
-        .slice(0, -1)
-        .map((point, past) => {
-          const [x, y] = point.split(",");
-          return `<circle class="${past === 0 ? "phx-origin" : "phx-dot"}" cx="${x}" cy="${y}" r="${past === 0 ? 4 : 1.6}"${past === 0 ? ` stroke="${color}"` : ` fill="${color}"`}/>`;
-        })
-        .join(""),
-    );
+/** Rings mark goals and agents that the adversary holds, controls or deceives. */
+export function ringLayer(moment: Moment, { x, y, size }: Geometry): string {
+  const ring = (shape: Circle, gap: number, kind: string) =>
+    `<circle class="${kind}" cx="${svgNumber(x(shape.x))}" cy="${svgNumber(y(shape.y))}" r="${svgNumber(size(shape.radius) + gap)}"/>`;
+  const rings = moment.goals.map((goal) => ring(goal, 6, "phx-goal-ring"));
+  for (const { announced, meant } of moment.said) {
+    const place = moment.places.find((one) => announced !== null && one.label === announced);
+    if (place) rings.push(ring(place, 11, `phx-announced ${announced === meant ? "phx-true" : "phx-false"}`));
   }
-
-  for (const agent of agents) {
+  for (const agent of moment.agents) {
     const name = agent.agent ?? "";
-    const hijacked = film.hijacked.includes(name);
-    const controlled = step?.controlled.includes(name) ?? false;
-    const deceived = step ? Object.hasOwn(step.perturbed, name) : false;
-    layers.push(disc(agent, "agent"));
-    if (hijacked) layers.push(ring(agent, 5, controlled ? "phx-hijacked phx-controlled" : "phx-hijacked"));
-    if (deceived) layers.push(ring(agent, hijacked ? 10 : 5, "phx-deceived"));
+    const hijacked = moment.film.hijacked.includes(name);
+    const controlled = moment.step?.controlled.includes(name) ? " phx-controlled" : "";
+    if (hijacked) rings.push(ring(agent, 5, `phx-hijacked${controlled}`));
+    if (isDeceived(moment.step, name)) rings.push(ring(agent, hijacked ? 10 : 5, "phx-deceived"));
   }
+  return rings.join("");
+}
 
-  for (const place of places) {
-    const isGoal = goals.some((goal) => sameSpot(place, goal));
-    const saying = said.find(({ announced }) => announced !== null && announced === place.label);
-    layers.push(
-      label({ ...place, radius: place.radius + (isGoal || saying ? 8 : 0) / unit }, false, [
-        [place.label ?? "", "ink"],
-        [isGoal && place.label !== "goal" ? "goal" : "", "goal"],
-        [saying ? "announced" : "", saying?.announced === saying?.meant ? "true" : "false"],
-      ]),
-    );
+export function isDeceived(step: FilmStep | undefined, agent: string): boolean {
+  return step !== undefined && Object.hasOwn(step.perturbed, agent);
+}
+
+/** A dashed arrow from who speaks to the place the message names. */
+export function messageLayer({ agents, places, said }: Moment, { x, y, size }: Geometry): string {
+  let markup = "";
+  for (const { from, announced, meant } of said) {
+    const speaker = agents.find((agent) => agent.agent === from);
+    const place = places.find((one) => announced !== null && one.label === announced);
+    if (!speaker || !place) continue;
+    const kind = announced === meant ? "phx-true" : "phx-false";
+    const [dx, dy] = [x(place.x) - x(speaker.x), y(place.y) - y(speaker.y)];
+    const length = Math.hypot(dx, dy);
+    const [start, end] = [size(speaker.radius) + 9, size(place.radius) + 15];
+    if (length < start + end + 8) continue;
+    const [ux, uy] = [dx / length, dy / length];
+    const along = (distance: number, aside: number) =>
+      `${svgNumber(x(speaker.x) + ux * distance - uy * aside)} ${svgNumber(y(speaker.y) + uy * distance + ux * aside)}`;
+    markup += `<path class="phx-message ${kind}" d="M${along(start, 0)}L${along(length - end - 6, 0)}"/>`;
+    markup += `<path class="phx-arrow ${kind}" d="M${along(length - end + 3, 0)}L${along(length - end - 6, 4.5)}L${along(length - end - 6, -4.5)}z"/>`;
   }
-  const crowded = agents.length > 8;
+  return markup;
+}
+
+/** Names of places and agents, each at the first of four spots that is free. */
+export function labelLayer(moment: Moment, geometry: Geometry): string {
+  const { film, agents, goals, places, said, step } = moment;
+  type Word = readonly [string, string];
+  const wanted: { shape: Circle; gap: number; below: boolean; words: Word[] }[] = [];
+  for (const place of places) {
+    const isGoal = goals.some((goal) => isSameSpot(place, goal));
+    const saying = said.find(({ announced }) => announced !== null && announced === place.label);
+    const words: Word[] = [
+      [place.label ?? "", "ink"],
+      [isGoal && place.label !== "goal" ? "goal" : "", "goal"],
+      [saying ? "announced" : "", saying?.announced === saying?.meant ? "true" : "false"],
+    ];
+    // The arrow of a message comes from the speaker's side, so the name stands on the other.
+    const speaker = saying ? agents.find((agent) => agent.agent === saying.from) : undefined;
+    const below = speaker !== undefined && speaker.y > place.y;
+    wanted.push({ shape: place, gap: saying ? 13 : isGoal ? 8 : 2, below, words });
+  }
   for (const agent of agents) {
     const name = agent.agent ?? agent.label ?? "";
     const hijacked = film.hijacked.includes(name);
-    const deceived = step ? Object.hasOwn(step.perturbed, name) : false;
-    if (crowded && !hijacked && !deceived) continue;
-    layers.push(
-      label({ ...agent, radius: agent.radius + (hijacked || deceived ? 4 : 0) / unit }, true, [
-        [name, "ink"],
-        [hijacked ? "hijacked" : "", "false"],
-        [deceived ? "deceived" : "", "deceived"],
-      ]),
+    const deceived = isDeceived(step, name);
+    // In a crowd only the agents that something happens to are named.
+    if (agents.length > 8 && !hijacked && !deceived) continue;
+    const words: Word[] = [
+      [name, "ink"],
+      [hijacked ? "hijacked" : "", "false"],
+      [deceived ? "deceived" : "", "deceived"],
+    ];
+    wanted.push({ shape: agent, gap: hijacked || deceived ? 7 : 2, below: true, words });
+  }
+  type Box = readonly [number, number, number, number];
+  const taken: Box[] = [];
+  const discs = [...places, ...agents].map((one): Box => {
+    const [cx, cy, r] = [geometry.x(one.x), geometry.y(one.y), geometry.size(one.radius)];
+    return [cx - r, cy - r, cx + r, cy + r];
+  });
+  const labels: string[] = [];
+  for (const { shape, gap, below, words } of wanted) {
+    const written = words.filter(([word]) => word !== "");
+    if (written.length === 0) continue;
+    const width = written.reduce(
+      (sum, [word, kind]) => sum + word.length * (kind === "ink" ? 6.4 : 7) + 12,
+      -12,
+    );
+    const spots = labelSpots(shape, gap, width, below, geometry);
+    const isFree = ([left, top]: [number, number], boxes: readonly Box[]) =>
+      !boxes.some(([l, t, r, b]) => left < r + 3 && left + width > l - 3 && top < b && top + 15 > t);
+    const clear = spots.find((spot) => isFree(spot, taken) && isFree(spot, discs));
+    const [left, top] = clear ?? spots.find((spot) => isFree(spot, taken)) ?? spots[0]!;
+    taken.push([left, top, left + width, top + 15]);
+    const content = written
+      .map(([word, kind]) => `<tspan class="phx-word-${kind}">${escapeMarkup(word)}</tspan>`)
+      .join('<tspan class="phx-word-quiet"> · </tspan>');
+    labels.push(
+      `<text class="phx-stage-label" x="${svgNumber(left + width / 2)}" y="${svgNumber(top + 12)}" text-anchor="middle">${content}</text>`,
     );
   }
+  return labels.join("");
+}
 
-  const title = `${film.team} against ${film.adversary}, step ${index} of ${last}`;
-  return `<svg class="phx-stage" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escapeMarkup(title)}"><rect class="phx-ground" width="${width}" height="${height}"/>${layers.join("")}</svg>`;
+/** Left top corners of a label in order of preference, all inside the stage. */
+export function labelSpots(
+  shape: Circle,
+  gap: number,
+  width: number,
+  below: boolean,
+  geometry: Geometry,
+): [number, number][] {
+  const [x, y, reach] = [geometry.x(shape.x), geometry.y(shape.y), geometry.size(shape.radius) + gap];
+  const under: [number, number] = [x - width / 2, y + reach + 2];
+  const over: [number, number] = [x - width / 2, y - reach - 17];
+  const beside: [number, number][] = [
+    [x + reach + 5, y - 7],
+    [x - reach - 5 - width, y - 7],
+  ];
+  const inside = ([left, top]: [number, number]): [number, number] => [
+    Math.max(4, Math.min(geometry.width - 4 - width, left)),
+    Math.max(2, Math.min(geometry.height - 17, top)),
+  ];
+  return [...(below ? [under, over] : [over, under]), ...beside].map(inside);
 }
 
 /** What happens at a step in words, as HTML: message, actions intended and executed, what was perturbed. */
 export function renderStatus(film: Film, index: number): string {
-  const last = film.steps.length - 1;
-  const step: FilmStep | undefined = film.steps[Math.min(last, Math.max(0, index))];
+  const moment = momentAt(film, Math.min(film.steps.length - 1, Math.max(0, index)));
+  const { step } = moment;
   if (!step) return '<p class="phx-quiet">This film is empty.</p>';
-  const rows: string[] = [];
-  const strong = (text: string, kind: string) => `<b class="phx-word-${kind}">${escapeMarkup(text)}</b>`;
+  const rows =
+    moment.said.length > 0 ? moment.said.map(describeAnnouncement) : step.frame.captions.map(escapeMarkup);
+  const markup = rows.map((row) => `<p class="phx-said">${row}</p>`);
 
-  const said = announcements(film, index);
-  for (const { from, message, announced, meant, controlled } of said) {
-    const honest = announced !== null && announced === meant;
-    const kind = honest ? "true" : "false";
-    const name = announced === null ? `message ${message}, which this team does not use` : announced;
-    const whose = controlled ? "chosen by the adversary" : "its own words";
-    rows.push(
-      `<p class="phx-said">${meant === null ? "" : `goal ${strong(meant, "goal")} `}<span aria-hidden="true">→</span> announced ${strong(name, kind)}<span class="phx-quiet">${escapeMarkup(from)}, ${whose}</span></p>`,
-    );
-  }
-  if (said.length === 0) {
-    for (const caption of step.frame.captions) rows.push(`<p class="phx-said">${escapeMarkup(caption)}</p>`);
-  }
-
-  const shapes = step.frame.shapes;
-  const goal = circlesOf(shapes, "goal")[0];
-  const speakers = Object.keys(film.language ?? {});
-  const marked = (name: string) => film.hijacked.includes(name) || Object.hasOwn(step.perturbed, name);
+  const marked = (name: string) => film.hijacked.includes(name) || isDeceived(step, name);
   const shown = film.agents.length <= 4 ? [...film.agents] : film.agents.filter(marked).slice(0, 4);
   for (const name of shown) {
-    const facts: string[] = [];
-    const executed = step.actions?.[name];
-    const intended = step.intended?.[name];
-    if (executed !== undefined) {
-      const [did, wanted] = [
-        describeAction(film, name, executed),
-        intended === undefined ? "" : describeAction(film, name, intended),
-      ];
-      if (step.controlled.includes(name)) {
-        facts.push(
-          wanted === "" || wanted === did
-            ? `${escapeMarkup(did)} <span class="phx-quiet">forced${wanted === "" ? "" : ", as its own policy would"}</span>`
-            : `<del>${escapeMarkup(wanted)}</del> <span aria-hidden="true">→</span> ${strong(did, "false")} <span class="phx-quiet">forced</span>`,
-        );
-      } else facts.push(escapeMarkup(did));
-    }
-    const body = circlesOf(shapes, "agent").find((shape) => shape.agent === name);
-    if (goal && body && !speakers.includes(name)) {
-      facts.push(`${formatNumber(Math.hypot(body.x - goal.x, body.y - goal.y), 2)} from the goal`);
-    }
-    const changes = Object.entries(step.perturbed[name] ?? {}).sort(
-      ([, a], [, b]) => Math.abs(b) - Math.abs(a),
-    );
-    if (changes.length > 0) {
-      const listed = changes
-        .slice(0, 4)
-        .map(([feature, change]) => `${feature} ±${formatNumber(Math.abs(change), 2)}`);
-      const more = changes.length > 4 ? ` and ${changes.length - 4} more` : "";
-      facts.push(`${strong("sees wrong", "deceived")} ${escapeMarkup(listed.join(", ") + more)}`);
-    }
-    if (facts.length === 0) facts.push('<span class="phx-quiet">–</span>');
-    rows.push(
-      `<div class="phx-agent-row"><span class="phx-agent-name">${escapeMarkup(name)}</span><span>${facts.join('<span class="phx-quiet"> · </span>')}</span></div>`,
+    const facts = [actionFact(film, step, name), placeFact(moment, name)];
+    const wrong = perturbationFact(step, name);
+    const known = facts.filter((fact) => fact !== "").join('<span class="phx-quiet"> · </span>');
+    const joined = known + (wrong === "" ? "" : `<span class="phx-fact-line">${wrong}</span>`);
+    if (joined === "") continue;
+    markup.push(
+      `<div class="phx-agent-row"><span class="phx-agent-name">${escapeMarkup(name)}</span><span>${joined}</span></div>`,
     );
   }
-  if (film.agents.length > shown.length) {
-    rows.push(`<p class="phx-quiet">${film.agents.length - shown.length} more agents act on their own.</p>`);
-  }
-  return rows.join("");
+  const others = film.agents.length - shown.length;
+  if (others > 0) markup.push(`<p class="phx-quiet">and ${others} more, undisturbed</p>`);
+  return markup.join("");
+}
+
+export function strongWord(word: string, kind: string): string {
+  return `<b class="phx-word-${kind}">${escapeMarkup(word)}</b>`;
+}
+
+/** "goal B → announced A, forced by the adversary". */
+export function describeAnnouncement(said: Announcement): string {
+  const { message, announced, meant, controlled } = said;
+  const name = announced ?? `message ${message}, which this team does not use`;
+  const goal = meant === null ? "" : `goal ${strongWord(meant, "goal")} <span aria-hidden="true">→</span> `;
+  const honest = announced !== null && announced === meant;
+  const whose = controlled ? '<span class="phx-quiet">, forced by the adversary</span>' : "";
+  return `${goal}announced ${strongWord(name, honest ? "true" : "false")}${whose}`;
+}
+
+/** What an agent did and, where the adversary decided, what it would have done. */
+export function actionFact(film: Film, step: FilmStep, name: string): string {
+  const executed = step.actions?.[name];
+  if (executed === undefined) return "";
+  const did = describeAction(film, name, executed);
+  if (!step.controlled.includes(name)) return escapeMarkup(did);
+  const intended = step.intended?.[name];
+  if (intended === undefined) return `${strongWord(did, "false")} <span class="phx-quiet">forced</span>`;
+  const wanted = describeAction(film, name, intended);
+  if (wanted === did)
+    return `${escapeMarkup(did)} <span class="phx-quiet">forced, as its own policy would</span>`;
+  return `<del>${escapeMarkup(wanted)}</del> <span aria-hidden="true">→</span> ${strongWord(did, "false")}`;
+}
+
+/** How far a moving agent is from the goal, and which other place it is closest to. */
+export function placeFact({ film, agents, goals, places }: Moment, name: string): string {
+  const body = agents.find((agent) => agent.agent === name);
+  const goal = goals[0];
+  if (!goal || !body || Object.hasOwn(film.language ?? {}, name)) return "";
+  const distance = (place: Circle) => Math.hypot(body.x - place.x, body.y - place.y);
+  const nearest = places.reduce((best, place) => (distance(place) < distance(best) ? place : best), goal);
+  const near =
+    isSameSpot(nearest, goal) || !nearest.label ? "" : `, nearest to ${escapeMarkup(nearest.label)}`;
+  return `${formatNumber(distance(goal), 2)} from the goal${near}`;
+}
+
+/** The largest changes of what an agent saw, by feature. */
+export function perturbationFact(step: FilmStep, name: string): string {
+  const changes = Object.entries(step.perturbed[name] ?? {}).sort(
+    ([, a], [, b]) => Math.abs(b) - Math.abs(a),
+  );
+  if (changes.length === 0) return "";
+  const listed = changes
+    .slice(0, 4)
+    .map(
+      ([feature, change]) => `${feature} ±${formatNumber(Math.abs(change), Math.abs(change) < 0.1 ? 3 : 2)}`,
+    );
+  const more = changes.length > 4 ? ` and ${changes.length - 4} more` : "";
+  return `${strongWord("sees wrong:", "deceived")} ${escapeMarkup(listed.join(", ") + more)}`;
 }
 
 /** The running return as a small SVG: the whole episode faint, what has happened so far strong. */
