@@ -22,7 +22,7 @@ export {
   zerosLike,
 } from "./graph.js";
 export * from "./indexing.js";
-export { interpret } from "./interpret.js";
+export { interpret, reachable } from "./interpret.js";
 export { linear, matmul } from "./linalg.js";
 export { concat, expand, pad, type Range, reshape, slice, split, transpose } from "./movement.js";
 export { type Dim, FREE, type Operator, type OperatorAttributes } from "./operators.js";

@@ -1,0 +1,9 @@
+/** Networks, distributions, optimisers and losses: functions over tensors, with parameters in one flat vector. */
+export * from "./distributions.js";
+export * from "./init.js";
+export * from "./layers.js";
+export * from "./losses.js";
+export * from "./optim.js";
+export * from "./params.js";
+export * from "./sampling.js";
+export * from "./value-normalizer.js";

@@ -1,0 +1,29 @@
+import {
+  abs,
+  div,
+  lessEqual,
+  maximum,
+  mean,
+  mul,
+  square,
+  sub,
+  sum,
+  type Tensor,
+  where,
+} from "../tensor/index.js";
+
+/** Elementwise e²/2 up to |e| = delta, straight beyond (Huber 1964): delta · (|e| − delta/2). */
+export function huber(error: Tensor, delta: number): Tensor {
+  const size = abs(error);
+  return where(lessEqual(size, delta), mul(square(error), 0.5), mul(sub(size, delta / 2), delta));
+}
+
+/** Mean over all elements of (prediction − target)². */
+export function meanSquaredError(prediction: Tensor, target: Tensor): Tensor {
+  return mean(square(sub(prediction, target)));
+}
+
+/** Σ w x / Σ w; 0 where all weights are 0. Weights are ≥ 0 and have the shape of x. */
+export function weightedMean(x: Tensor, weights: Tensor): Tensor {
+  return div(sum(mul(x, weights)), maximum(sum(weights), 1e-8));
+}

@@ -1,0 +1,132 @@
+import { type NdArray, zeros } from "../core/array.js";
+import { UserError } from "../core/errors.js";
+import {
+  add,
+  arrayFrom,
+  constant,
+  div,
+  minimum,
+  mul,
+  type Operand,
+  reshape,
+  scalar,
+  split,
+  sqrt,
+  square,
+  sub,
+  sum,
+  type Tensor,
+} from "../tensor/index.js";
+
+/** An update rule for one flat vector of parameters. Its state goes in and comes out; nothing is hidden. */
+export interface Optimizer {
+  /** State before the first step, for a vector of `size` elements. */
+  initial(size: number): Record<string, NdArray>;
+  /**
+   * @param params       [P]
+   * @param gradient     [P] of what is to be minimised
+   * @param learningRate number or tensor of shape []
+   */
+  step(
+    params: Tensor,
+    gradient: Tensor,
+    state: Readonly<Record<string, Tensor>>,
+    learningRate: Operand,
+  ): { readonly params: Tensor; readonly state: Record<string, Tensor> };
+}
+
+function checkRate(name: string, value: number): void {
+  if (!(value >= 0 && value < 1)) throw new UserError(`${name}: got ${value}, expected a number in [0, 1)`);
+}
+
+/** Gradient descent, with PyTorch's momentum if asked for: v ← momentum · v + g; p ← p − rate · v. */
+export function sgd(options: { readonly momentum?: number } = {}): Optimizer {
+  const { momentum = 0 } = options;
+  checkRate("sgd momentum", momentum);
+  if (momentum === 0) {
+    return {
+      initial: () => ({}),
+      step: (params, gradient, _, rate) => ({ params: sub(params, mul(gradient, rate)), state: {} }),
+    };
+  }
+  return {
+    initial: (size) => ({ velocity: zeros("float32", [size]) }),
+    step: (params, gradient, state, rate) => {
+      const velocity = add(mul(state.velocity!, momentum), gradient);
+      return { params: sub(params, mul(velocity, rate)), state: { velocity } };
+    },
+  };
+}
+
+export interface AdamOptions {
+  /** decay of the mean of gradients; default 0.9 */
+  readonly beta1?: number;
+  /** decay of the mean of squared gradients; default 0.999 */
+  readonly beta2?: number;
+  /** added to the root of the second moment; default 1e-8 */
+  readonly epsilon?: number;
+  /** L2 penalty added to the gradient, as in PyTorch's Adam (not AdamW); default 0 */
+  readonly weightDecay?: number;
+}
+
+/**
+ * Adam (Kingma and Ba 2015, algorithm 1), as PyTorch computes it.
+ *
+ * State: `m` and `v` [P], and `correction` [2], the bias corrections 1 − β₁ᵗ and 1 − β₂ᵗ. They are carried as
+ * cₜ = β cₜ₋₁ + (1 − β), which needs no step counter and does not cancel in float32.
+ */
+export function adam(options: AdamOptions = {}): Optimizer {
+  const { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0 } = options;
+  checkRate("adam beta1", beta1);
+  checkRate("adam beta2", beta2);
+  return {
+    initial: (size) => ({
+      m: zeros("float32", [size]),
+      v: zeros("float32", [size]),
+      correction: zeros("float32", [2]),
+    }),
+    step: (params, gradient, state, rate) => {
+      const { dtype } = params;
+      const pair = (a: number, b: number) => constant(arrayFrom([2], dtype, [a, b]));
+      const g = weightDecay === 0 ? gradient : add(gradient, mul(params, weightDecay));
+      const m = add(mul(state.m!, beta1), mul(g, 1 - beta1));
+      const v = add(mul(state.v!, beta2), mul(square(g), 1 - beta2));
+      const correction = add(mul(state.correction!, pair(beta1, beta2)), pair(1 - beta1, 1 - beta2));
+      const [c1, c2] = split(correction, [1, 1]).map((c) => reshape(c, [])) as [Tensor, Tensor];
+      // rate · (m/c₁) / (√(v/c₂) + ε) with the scalars gathered first: one pass over the vector less.
+      const root = sqrt(c2);
+      const scale = div(mul(root, rate), c1);
+      const update = div(m, add(sqrt(v), mul(root, epsilon)));
+      return { params: sub(params, mul(update, scale)), state: { m, v, correction } };
+    },
+  };
+}
+
+/**
+ * The gradient scaled so that its Euclidean norm is at most `maxNorm`, as PyTorch's clip_grad_norm_.
+ *
+ * @returns the scaled gradient, and the norm before scaling (shape [])
+ */
+export function clipGlobalNorm(
+  gradient: Tensor,
+  maxNorm: Operand,
+): { readonly gradient: Tensor; readonly norm: Tensor } {
+  const norm = sqrt(sum(square(gradient)));
+  const limit = typeof maxNorm === "number" ? scalar(maxNorm, gradient.dtype) : maxNorm;
+  const scale = minimum(div(limit, add(norm, 1e-6)), 1);
+  return { gradient: mul(gradient, scale), norm };
+}
+
+/** A learning rate as a function of progress in [0, 1]. */
+export type Schedule = (progress: number) => number;
+
+export const constantSchedule =
+  (value: number): Schedule =>
+  () =>
+    value;
+
+/** From `start` at progress 0 to `end` at progress 1, in a straight line. */
+export const linearSchedule =
+  (start: number, end = 0): Schedule =>
+  (progress) =>
+    start + (end - start) * Math.min(1, Math.max(0, progress));

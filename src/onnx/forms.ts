@@ -1,0 +1,161 @@
+import type { DType } from "../core/array.js";
+import { internalError } from "../core/errors.js";
+import {
+  arrayFrom,
+  type Dim,
+  FREE,
+  type Operator,
+  type OperatorAttributes,
+  type Tensor,
+} from "../tensor/index.js";
+import { onnxTypes } from "./arrays.js";
+import type { Emitter } from "./emitter.js";
+
+/**
+ * The ONNX form of an operator at opset 18: emits the nodes that compute `x` into the tensor called `out`.
+ * `null`: the value needs no node of its own (the writer gives it the name of another one).
+ */
+export type OnnxForm<O extends Operator> =
+  | ((
+      emit: Emitter,
+      context: {
+        /** names of the inputs */
+        readonly inputs: readonly string[];
+        readonly attrs: OperatorAttributes[O];
+        readonly x: Tensor;
+        readonly out: string;
+      },
+    ) => void)
+  | null;
+
+type Context = { readonly inputs: readonly string[]; readonly out: string };
+
+/** One node without attributes. */
+function plain(opType: string): (emit: Emitter, context: Context) => void {
+  return (emit, { inputs, out }) => emit.node(opType, inputs, [out]);
+}
+
+function along(opType: string): (emit: Emitter, context: Context & { attrs: { axis: number } }) => void {
+  return (emit, { inputs, attrs, out }) => emit.node(opType, inputs, [out], { axis: attrs.axis });
+}
+
+function reduction(opType: string): OnnxForm<"sum"> & OnnxForm<"mean"> & OnnxForm<"max"> {
+  return (emit, { inputs, attrs, out }) =>
+    emit.node(opType, [inputs[0]!, emit.integers(attrs.axes)], [out], { keepdims: attrs.keepDims ? 1 : 0 });
+}
+
+function number(emit: Emitter, value: number, dtype: DType): string {
+  return emit.literal(arrayFrom([], dtype, [value]));
+}
+
+/** Beyond every axis: where a slice with a negative step ends if it includes the first element. */
+const BEFORE_FIRST = -(2 ** 31 - 1);
+
+export const onnxForms: { readonly [O in Operator]: OnnxForm<O> } = {
+  input: null,
+  constant: null,
+  stopGradient: null,
+  part: null,
+
+  neg: plain("Neg"),
+  exp: plain("Exp"),
+  log: plain("Log"),
+  tanh: plain("Tanh"),
+  sigmoid: plain("Sigmoid"),
+  sqrt: plain("Sqrt"),
+  softplus: plain("Softplus"),
+  relu: plain("Relu"),
+  abs: plain("Abs"),
+  sign: plain("Sign"),
+  erf: plain("Erf"),
+  not: plain("Not"),
+  clip: (emit, { inputs, attrs, x, out }) => {
+    const bound = (value: number) => (Number.isFinite(value) ? number(emit, value, x.dtype) : "");
+    emit.node("Clip", [inputs[0]!, bound(attrs.low), bound(attrs.high)], [out]);
+  },
+  cast: (emit, { inputs, attrs, out }) => emit.node("Cast", inputs, [out], { to: onnxTypes[attrs.to] }),
+
+  add: plain("Add"),
+  sub: plain("Sub"),
+  mul: plain("Mul"),
+  div: plain("Div"),
+  pow: plain("Pow"),
+  minimum: plain("Min"),
+  maximum: plain("Max"),
+  greater: plain("Greater"),
+  greaterEqual: plain("GreaterOrEqual"),
+  less: plain("Less"),
+  lessEqual: plain("LessOrEqual"),
+  equal: plain("Equal"),
+  and: plain("And"),
+  or: plain("Or"),
+  where: plain("Where"),
+
+  matmul: plain("MatMul"),
+  gemm: (emit, { inputs, attrs, out }) =>
+    emit.node("Gemm", inputs, [out], {
+      ...(attrs.transA ? { transA: 1 } : {}),
+      ...(attrs.transB ? { transB: 1 } : {}),
+    }),
+
+  softmax: along("Softmax"),
+  logSoftmax: along("LogSoftmax"),
+  sum: reduction("ReduceSum"),
+  mean: reduction("ReduceMean"),
+  max: reduction("ReduceMax"),
+  min: reduction("ReduceMin"),
+  logSumExp: reduction("ReduceLogSumExp"),
+  argMax: (emit, { inputs, attrs, out }) =>
+    emit.node("ArgMax", inputs, [out], { axis: attrs.axis, keepdims: 1 }),
+  cumsum: (emit, { inputs, attrs, out }) =>
+    emit.node("CumSum", [inputs[0]!, number(emit, attrs.axis, "int64")], [out], {
+      exclusive: attrs.exclusive ? 1 : 0,
+      reverse: attrs.reverse ? 1 : 0,
+    }),
+
+  reshape: (emit, { inputs, attrs, out }) => {
+    const { shape } = attrs;
+    // ONNX reads 0 as "copy the dimension" and −1 as "infer it"; the two exclude each other.
+    const empty = shape.includes(0);
+    const target = empty && shape.includes(FREE) ? emit.shape(shape) : emit.integers(shape as Dim[]);
+    emit.node("Reshape", [inputs[0]!, target], [out], empty ? { allowzero: 1 } : {});
+  },
+  transpose: (emit, { inputs, attrs, out }) =>
+    emit.node("Transpose", inputs, [out], { perm: attrs.permutation }),
+  expand: (emit, { inputs, attrs, out }) => emit.node("Expand", [inputs[0]!, emit.shape(attrs.shape)], [out]),
+  concat: along("Concat"),
+  split: (emit, { inputs, attrs, out }) => {
+    const outputs = attrs.sizes.map((_, i) => splitOutput(out, i));
+    emit.node("Split", [inputs[0]!, emit.integers(attrs.sizes)], outputs, { axis: attrs.axis });
+  },
+  slice: (emit, { inputs, attrs, x, out }) => {
+    const { starts, ends, steps } = attrs;
+    const whole = x.inputs[0]!.shape;
+    const axes = starts.flatMap((start, i) =>
+      start === 0 && ends[i] === whole[i] && steps[i] === 1 ? [] : [i],
+    );
+    const pick = (list: readonly number[]) => emit.integers(axes.map((a) => list[a]!));
+    const reach = ends.map((end) => (end < 0 ? BEFORE_FIRST : end));
+    emit.node("Slice", [inputs[0]!, pick(starts), pick(reach), emit.integers(axes), pick(steps)], [out]);
+  },
+  pad: (emit, { inputs, attrs, x, out }) => {
+    if (x.dtype === "bool" && attrs.value !== 0) throw internalError("pad of a mask with ones");
+    const pads = emit.integers([...attrs.before, ...attrs.after]);
+    emit.node("Pad", [inputs[0]!, pads, number(emit, attrs.value, x.dtype)], [out]);
+  },
+  gather: along("Gather"),
+  gatherElements: along("GatherElements"),
+  scatterElements: (emit, { inputs, attrs, x, out }) => {
+    const zeros = emit.fresh(`${out}_zeros`);
+    emit.node("ConstantOfShape", [emit.shape(x.shape)], [zeros], { value: arrayFrom([1], x.dtype, [0]) });
+    emit.node("ScatterElements", [zeros, inputs[1]!, inputs[0]!], [out], {
+      axis: attrs.axis,
+      reduction: "add",
+    });
+  },
+};
+
+/** The ONNX name of one output of a split called `name`. */
+export function splitOutput(name: string, index: number): string {
+  return `${name}:${index}`;
+}
