@@ -2,18 +2,11 @@
  * Anything that learns in iterations and can be interrupted: a team under a defense, an adversary under an attack.
  * The experiment drives it: `while (t.iteration < t.iterations) t.step()`, saving in between.
  */
-import type { NdArray } from "../core/array.js";
-import type { Tree } from "../core/tree.js";
+import type { SavedState } from "../core/saved-state.js";
 import type { Environment } from "../env/contract.js";
 import type { Runtime } from "../runtime/index.js";
 
-export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
-
-/** Everything needed to go on as if nothing had happened: arrays, and a little plain data. */
-export interface SavedState {
-  readonly arrays: Tree<NdArray>;
-  readonly meta: { readonly [key: string]: Json };
-}
+export type { Json, SavedState } from "../core/saved-state.js";
 
 /** Named numbers of one iteration; the same names every time. */
 export type Metrics = Readonly<Record<string, number>>;

@@ -20,9 +20,9 @@ import {
 } from "../tensor/index.js";
 
 /** float64 [3]: running mean, running mean of squares, and the weight both have gathered so far. */
-export interface NormalizerState<L> {
+export type NormalizerState<L> = {
   readonly statistics: L;
-}
+};
 
 export interface ValueNormalizerOptions {
   /** decay of the running statistics per update, in [0, 1); MAPPO: 0.99999 */

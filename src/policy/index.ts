@@ -1,0 +1,7 @@
+export * from "./actor.js";
+export * from "./export.js";
+export * from "./mlp.js";
+export * from "./policy.js";
+export * from "./policy-actor.js";
+export * from "./team.js";
+export * from "./uniform-actor.js";

@@ -1,0 +1,193 @@
+/**
+ * Rows of one actor in one group: which (copy, agent) pairs it acts for, with buffers to gather them into. A set that
+ * covers the whole group works on the group's own arrays and copies nothing.
+ */
+import { allocate, type NdArray, sizeOf } from "../core/array.js";
+import type { RandomStream } from "../core/random.js";
+import { flattenTree, mapTree, type Tree } from "../core/tree.js";
+import type { GroupSpec } from "../env/contract.js";
+import { actionSize, maskSize } from "../env/index.js";
+import type { ActBatch, Actor } from "../policy/actor.js";
+
+/** One group's arrays at the time of acting. */
+export interface ActArrays {
+  readonly seen: Float32Array;
+  readonly actionMask: Uint8Array | null;
+  readonly action: Int32Array | Float32Array;
+  readonly logProb: Float32Array;
+}
+
+export class RowSet {
+  /** [E·n] rows (copy · n + agent) in ascending order; the first `count` are valid */
+  readonly rows: Int32Array;
+  count = 0;
+  /** carried state of every row of the group, the actor's or not; leaves [E·n, …] */
+  readonly state: Tree<NdArray>;
+
+  readonly #leaves: NdArray[];
+  readonly #fresh: NdArray[];
+  readonly #obsSize: number;
+  readonly #maskSize: number;
+  readonly #actionSize: number;
+  readonly #total: number;
+  readonly #agents: number;
+  readonly #buffers: {
+    obs: Float32Array;
+    mask: Uint8Array | null;
+    agent: Int32Array;
+    action: Int32Array | Float32Array;
+    logProb: Float32Array;
+  };
+  readonly #stateBuffers: NdArray[];
+  readonly #streamOfRow: readonly RandomStream[];
+  #batch: ActBatch | null = null;
+  #direct = false;
+
+  constructor(
+    readonly actor: Actor,
+    readonly group: number,
+    spec: GroupSpec,
+    copies: number,
+    streamOfRow: readonly RandomStream[],
+  ) {
+    const total = copies * spec.agents.length;
+    this.#total = total;
+    this.#agents = spec.agents.length;
+    this.#obsSize = spec.obsSize;
+    this.#maskSize = spec.hasActionMask ? maskSize(spec.action) : 0;
+    this.#actionSize = actionSize(spec.action);
+    this.#streamOfRow = streamOfRow;
+    this.rows = new Int32Array(total);
+    const box = spec.action.kind === "box";
+    this.#buffers = {
+      obs: new Float32Array(total * spec.obsSize),
+      mask: spec.hasActionMask ? new Uint8Array(total * this.#maskSize) : null,
+      agent: new Int32Array(total),
+      action: box ? new Float32Array(total * this.#actionSize) : new Int32Array(total * this.#actionSize),
+      logProb: new Float32Array(total),
+    };
+    this.state = actor.initialState(total);
+    this.#leaves = flattenTree(this.state).map(([, leaf]) => leaf);
+    this.#fresh = flattenTree(actor.initialState(1)).map(([, leaf]) => leaf);
+    this.#stateBuffers = this.#leaves.map((leaf) => ({
+      ...leaf,
+      data: allocate(leaf.dtype, sizeOf(leaf.shape)),
+    }));
+  }
+
+  get isEmpty(): boolean {
+    return this.count === 0;
+  }
+
+  /** The rows changed: cut the buffers anew. */
+  refresh(arrays: ActArrays): void {
+    const { count } = this;
+    this.#direct = count === this.#total;
+    if (count === 0) {
+      this.#batch = null;
+      return;
+    }
+    const { obs, mask, agent, action, logProb } = this.#buffers;
+    for (let r = 0; r < count; r++) agent[r] = this.rows[r]! % this.#agents;
+    const streams = this.#direct
+      ? this.#streamOfRow
+      : Array.from({ length: count }, (_, r) => this.#streamOfRow[this.rows[r]!]!);
+    const common = { rows: count, agent: agent.subarray(0, count), streams };
+    if (this.#direct) {
+      this.#batch = {
+        ...common,
+        obs: arrays.seen,
+        actionMask: arrays.actionMask,
+        action: arrays.action,
+        logProb: arrays.logProb,
+        state: this.state,
+      };
+      return;
+    }
+    let leaf = 0;
+    this.#batch = {
+      ...common,
+      obs: obs.subarray(0, count * this.#obsSize),
+      actionMask: mask === null ? null : mask.subarray(0, count * this.#maskSize),
+      action: action.subarray(0, count * this.#actionSize),
+      logProb: logProb.subarray(0, count),
+      state: mapTree(this.state, (full) => {
+        const buffer = this.#stateBuffers[leaf++]!;
+        const width = sizeOf(full.shape) / this.#total;
+        return {
+          dtype: full.dtype,
+          shape: [count, ...full.shape.slice(1)],
+          data: buffer.data.subarray(0, count * width),
+        } as NdArray;
+      }),
+    };
+  }
+
+  /** Gather, act, scatter. */
+  act(arrays: ActArrays): void {
+    const batch = this.#batch;
+    if (batch === null) return;
+    if (this.#direct) {
+      this.actor.act(batch);
+      return;
+    }
+    const { count, rows } = this;
+    gather(arrays.seen, batch.obs, rows, count, this.#obsSize);
+    if (batch.actionMask !== null) gather(arrays.actionMask!, batch.actionMask, rows, count, this.#maskSize);
+    const parts = this.#leaves.length === 0 ? [] : flattenTree(batch.state).map(([, leaf]) => leaf);
+    parts.forEach((part, i) => {
+      const full = this.#leaves[i]!;
+      gather(
+        full.data as Float32Array,
+        part.data as Float32Array,
+        rows,
+        count,
+        sizeOf(full.shape) / this.#total,
+      );
+    });
+    this.actor.act(batch);
+    scatter(batch.action, arrays.action, rows, count, this.#actionSize);
+    scatter(batch.logProb, arrays.logProb, rows, count, 1);
+    parts.forEach((part, i) => {
+      const full = this.#leaves[i]!;
+      scatter(
+        part.data as Float32Array,
+        full.data as Float32Array,
+        rows,
+        count,
+        sizeOf(full.shape) / this.#total,
+      );
+    });
+  }
+
+  /** The carried state of one copy's agents starts anew. */
+  restart(copy: number): void {
+    this.#leaves.forEach((leaf, i) => {
+      const width = sizeOf(leaf.shape) / this.#total;
+      for (let a = 0; a < this.#agents; a++) {
+        (leaf.data as Float32Array).set(
+          this.#fresh[i]!.data as Float32Array,
+          (copy * this.#agents + a) * width,
+        );
+      }
+    });
+  }
+}
+
+type Numbers = Float32Array | Int32Array | Uint8Array;
+
+/** to[r] = from[rows[r]] for rows of `width` numbers. */
+export function gather(from: Numbers, to: Numbers, rows: Int32Array, count: number, width: number): void {
+  for (let r = 0, k = 0; r < count; r++) {
+    const start = rows[r]! * width;
+    for (let i = 0; i < width; i++) to[k++] = from[start + i]!;
+  }
+}
+
+/** to[rows[r]] = from[r] for rows of `width` numbers. */
+export function scatter(from: Numbers, to: Numbers, rows: Int32Array, count: number, width: number): void {
+  for (let r = 0, k = 0; r < count; r++) {
+    const start = rows[r]! * width;
+    for (let i = 0; i < width; i++) to[start + i] = from[k++]!;
+  }
+}
