@@ -39,7 +39,7 @@ h3 { font-size: 1rem; font-weight: 650; margin: 0 0 .5rem; }
 .curve-grid figure { margin: 0; min-width: 0; }
 .curve-grid .narrow { display: none; }
 .plot-note { font-size: .8125rem; color: var(--phx-quiet); margin: .9em 0 0; }
-.gain { width: 150px; height: 18px; display: block; overflow: visible; }
+.gain { width: 150px; height: 18px; display: block; margin: 0 0 -4px; overflow: visible; }
 .gain .zero { stroke: var(--phx-quiet); stroke-width: 1; }
 .gain .bar { stroke: var(--phx-true); stroke-width: 5; stroke-opacity: .35; }
 .gain .seed { stroke: var(--phx-true); stroke-width: 1.5; }
@@ -47,6 +47,7 @@ h3 { font-size: 1rem; font-weight: 650; margin: 0 0 .5rem; }
 .spark { width: 90px; height: 18px; display: inline-block; vertical-align: middle; }
 .spark path { fill: none; stroke: var(--phx-ink); stroke-width: 1.5; }
 .note { color: var(--phx-quiet); font-size: .8125rem; }
+.phx-table td.phx-left { min-width: 8em; }
 .phx-table .words { text-align: left; overflow-wrap: anywhere; min-width: 12em; max-width: 24em; }
 .threats { display: grid; gap: 1.4rem 2.5rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 320px), 1fr)); }
 .threats p { margin: 0 0 .5rem; font-size: .9375rem; overflow-wrap: anywhere; }

@@ -19,15 +19,17 @@ export interface CurveSize {
 }
 
 const PALETTE_SIZE = 7;
+/** Widths of a character: regular for ticks, bold for names; generous, as fonts differ. */
 const GLYPH = 6.6;
+const NAME_GLYPH = 7.4;
 
 /** The chart as an SVG string; series are named at their right ends, or above the plot where that would not fit. */
 export function renderCurves(data: CurveData, size: CurveSize = {}): string {
   const width = size.width ?? 640;
   const height = size.height ?? 320;
   const series = data.series.filter((one) => one.x.some((x) => Number.isFinite(x)));
-  const widest = Math.max(0, ...series.map((one) => one.name.length)) * GLYPH;
-  const direct = widest <= width * 0.28;
+  const widest = Math.max(0, ...series.map((one) => one.name.length)) * NAME_GLYPH;
+  const direct = widest <= width * 0.3;
   const legendRows = direct ? [] : legendLayout(series, width);
   const top = 30 + legendRows.length * 20;
   const [lowX, highX] = extent(series.flatMap((one) => [...one.x]));
@@ -209,9 +211,9 @@ function legendLayout(series: readonly CurveSeries[], width: number): LegendRow[
   const rows: LegendRow[] = [];
   let x = 0;
   series.forEach((one, at) => {
-    const room = Math.floor((width - 28) / GLYPH);
+    const room = Math.floor((width - 28) / NAME_GLYPH);
     const name = one.name.length > room ? `${one.name.slice(0, room - 1)}…` : one.name;
-    const length = 26 + name.length * GLYPH + 16;
+    const length = 26 + name.length * NAME_GLYPH + 14;
     if (rows.length === 0 || x + length > width) {
       rows.push({ entries: [] });
       x = 0;

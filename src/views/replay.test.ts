@@ -170,8 +170,8 @@ describe("the words of a step", () => {
     expect(words).toContain("sees wrong: velocity ±0.10, message ±0.020");
   });
 
-  it("admit a message that the team never uses", () => {
-    expect(renderStatus(film("best response", 2), 0)).toContain("message 2, which this team does not use");
+  it("admit a message whose meaning is not known", () => {
+    expect(renderStatus(film("best response", 2), 0)).toContain("message 2, whose meaning is unknown");
   });
 
   it("fall back to captions where nothing is known about a language", () => {

@@ -21,7 +21,7 @@ export interface Announcement {
   readonly from: string;
   /** The executed action: the message's number. */
   readonly message: number;
-  /** Label of what the team means by this message; null if it never uses it. */
+  /** Label of what the team means by this message; null where that is unknown or it never uses it. */
   readonly announced: string | null;
   /** Label of the goal; null if the film shows none. */
   readonly meant: string | null;
@@ -150,7 +150,7 @@ export function describeAction(film: Film, agent: string, action: Action | undef
   if (action === undefined) return "–";
   if (typeof action !== "number") return `(${action.map((value) => formatNumber(value, 2)).join(", ")})`;
   const language = film.language?.[agent];
-  if (language) return `message ${action} (${language[action] ?? "unused"})`;
+  if (language) return `message ${action} (${language[action] ?? "meaning unknown"})`;
   return film.actionNames?.[agent]?.[action] ?? `action ${action}`;
 }
 
@@ -460,7 +460,7 @@ export function strongWord(word: string, kind: string): string {
 /** "goal B → announced A, forced by the adversary". */
 export function describeAnnouncement(said: Announcement): string {
   const { message, announced, meant, controlled } = said;
-  const name = announced ?? `message ${message}, which this team does not use`;
+  const name = announced ?? `message ${message}, whose meaning is unknown`;
   const goal = meant === null ? "" : `goal ${strongWord(meant, "goal")} <span aria-hidden="true">→</span> `;
   const honest = announced !== null && announced === meant;
   const whose = controlled ? '<span class="phx-quiet">, forced by the adversary</span>' : "";

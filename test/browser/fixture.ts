@@ -320,10 +320,10 @@ export function fixtureReport(): ReportData {
         numbers: [{ name: "ignoring, best response", value: "−15.4 (−15.6 … −15.3)" }],
       },
       {
-        text: "Hardening one channel buys nothing on the other: perturbed sensors cost both teams about as much.",
+        text: "Hardening one channel buys nothing on the other: under perturbed sensors the hardened team stays behind the plain one.",
         numbers: [
-          { name: "plain, FGSM against clean", value: "−1.9" },
-          { name: "hardened, FGSM against clean", value: "−0.9" },
+          { name: "plain, FGSM on the listener", value: "−10.9 (−13.0 … −8.8)" },
+          { name: "hardened, FGSM on the listener", value: "−14.7 (−15.0 … −14.4)" },
         ],
       },
     ],
