@@ -28,16 +28,41 @@ interface Definition {
   readonly getter?: () => Schema;
 }
 
-interface Bag {
+/** The bounds that a schema's checks put on its values. */
+interface Bounds {
+  minimum?: number;
+  maximum?: number;
+  exclusiveMinimum?: number;
+  exclusiveMaximum?: number;
+  minimumLength?: number;
+  integer?: boolean;
+}
+
+interface Check {
+  readonly check: string;
+  readonly value?: number;
+  readonly inclusive?: boolean;
   readonly minimum?: number;
-  readonly maximum?: number;
-  readonly exclusiveMinimum?: number;
-  readonly exclusiveMaximum?: number;
   readonly format?: string;
 }
 
 const definitionOf = (schema: Schema) => schema._zod.def as unknown as Definition;
-const bagOf = (schema: Schema) => schema._zod.bag as Bag;
+
+function boundsOf(schema: Schema): Bounds {
+  const own = schema._zod.def as unknown as Check & { readonly checks?: readonly { _zod: { def: Check } }[] };
+  const out: Bounds = {};
+  for (const c of [own, ...(own.checks ?? []).map((x) => x._zod.def)]) {
+    if (c.check === "greater_than") {
+      if (c.inclusive) out.minimum = Math.max(c.value!, out.minimum ?? Number.NEGATIVE_INFINITY);
+      else out.exclusiveMinimum = c.value!;
+    } else if (c.check === "less_than") {
+      if (c.inclusive) out.maximum = Math.min(c.value!, out.maximum ?? Number.POSITIVE_INFINITY);
+      else out.exclusiveMaximum = c.value!;
+    } else if (c.check === "min_length") out.minimumLength = c.minimum!;
+    else if (c.check === "number_format") out.integer = c.format !== "float32" && c.format !== "float64";
+  }
+  return out;
+}
 
 /** The schema under defaults, optionals and the like. */
 function unwrap(schema: Schema): Schema {
@@ -104,24 +129,15 @@ export function knownKeys(schema: Schema, value: unknown): string[] {
   return Object.keys(definitionOf(branchFor(unwrap(schema), value)).shape ?? {});
 }
 
-function numberExpectation({ minimum, maximum, exclusiveMinimum, exclusiveMaximum, format }: Bag): string {
-  const noun = format === "safeint" || format === "int32" ? "an integer" : "a number";
-  const safe = (x: number | undefined) =>
-    x !== undefined && Math.abs(x) < Number.MAX_SAFE_INTEGER ? x : undefined;
-  const low = safe(minimum);
-  const high = safe(maximum);
-  if (
-    low !== undefined &&
-    high !== undefined &&
-    exclusiveMinimum === undefined &&
-    exclusiveMaximum === undefined
-  )
-    return `${noun} in [${low}, ${high}]`;
+function numberExpectation(bounds: Bounds): string {
+  const { minimum, maximum, exclusiveMinimum, exclusiveMaximum } = bounds;
+  const noun = bounds.integer ? "an integer" : "a number";
+  if (minimum !== undefined && maximum !== undefined) return `${noun} in [${minimum}, ${maximum}]`;
   const parts: string[] = [];
   if (exclusiveMinimum !== undefined) parts.push(`> ${exclusiveMinimum}`);
-  else if (low !== undefined) parts.push(`≥ ${low}`);
+  else if (minimum !== undefined) parts.push(`≥ ${minimum}`);
   if (exclusiveMaximum !== undefined) parts.push(`< ${exclusiveMaximum}`);
-  else if (high !== undefined) parts.push(`≤ ${high}`);
+  else if (maximum !== undefined) parts.push(`≤ ${maximum}`);
   return parts.length === 0 ? noun : `${noun} ${parts.join(" and ")}`;
 }
 
@@ -131,10 +147,10 @@ const quote = (values: readonly unknown[]) => values.map((v) => JSON.stringify(v
 export function expectation(schema: Schema): string {
   const s = unwrap(schema);
   const d = definitionOf(s);
-  const bag = bagOf(s);
+  const bounds = boundsOf(s);
   switch (d.type) {
     case "number":
-      return numberExpectation(bag);
+      return numberExpectation(bounds);
     case "string":
       return "a text";
     case "boolean":
@@ -146,7 +162,7 @@ export function expectation(schema: Schema): string {
     case "enum":
       return `one of ${quote(Object.values(d.entries ?? {}))}`;
     case "array":
-      return `a list of ${plural(expectation(d.element!))}${bag.minimum !== undefined && bag.minimum > 0 ? ` (at least ${bag.minimum})` : ""}`;
+      return `a list of ${plural(expectation(d.element!))}${(bounds.minimumLength ?? 0) > 0 ? ` (at least ${bounds.minimumLength})` : ""}`;
     case "tuple":
       return `a list of ${d.items?.length ?? 0} values`;
     case "object":
@@ -212,20 +228,29 @@ function mistakesOfIssue(
     const options = definitionOf(unwrap(schema)).options?.map(unwrap) ?? [];
     const nested = issue.errors[options.indexOf(branch)];
     // The branch of the value's kind knows best what is wrong inside it.
-    if (nested !== undefined && nested.some((n) => n.path.length > 0 || n.code !== "invalid_type"))
+    if (nested?.some((n) => n.path.length > 0 || n.code !== "invalid_type"))
       return nested.flatMap((n) => mistakesOfIssue(root, value, n, path));
   }
   if (issue.code === "custom") return [{ path, message: sentence(issue.message) }];
-  if (schema === undefined) return [{ path, message: sentence(`got ${showValue(at)}: ${issue.message}`) }];
-  const parent = path.slice(0, -1);
-  const union = definitionOf(unwrap(schemaAt(root, value, parent) ?? root));
+  if (issue.code === "invalid_format" && issue.message.startsWith("expected"))
+    return [{ path, message: sentence(`got ${showValue(at)}, ${issue.message}`) }];
+  const parent = unwrap(schemaAt(root, value, path.slice(0, -1)) ?? root);
+  const { discriminator, options = [] } = definitionOf(parent);
+  const tags = discriminator !== undefined && discriminator === path.at(-1);
+  if (schema === undefined && !tags)
+    return [{ path, message: sentence(`got ${showValue(at)}: ${issue.message}`) }];
   const expected =
-    issue.code === "invalid_union" && union.discriminator === path.at(-1)
-      ? `one of ${quote(union.options?.flatMap((o) => literalsOf(definitionOf(unwrap(o)).shape?.[union.discriminator!])) ?? [])}`
+    schema === undefined
+      ? `one of ${quote(options.flatMap((o) => literalsOf(definitionOf(unwrap(o)).shape?.[discriminator!])))}`
       : expectation(schema);
   const near = typeof at === "string" ? nearest(at, expected) : "";
   const got = at === undefined ? "missing" : `got ${showValue(at)}`;
-  return [{ path, message: `${got}, expected ${expected}${near === "" ? describe(schema) : ""}.${near}` }];
+  return [
+    {
+      path,
+      message: `${got}, expected ${expected}${near === "" && schema !== undefined ? describe(schema) : ""}.${near}`,
+    },
+  ];
 }
 
 /** ` Did you mean "linf"?`, where the expectation lists names. */

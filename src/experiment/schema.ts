@@ -58,7 +58,9 @@ export const reportSchema = z.strictObject({
 
 /** The top level; sections are validated on their own, so that one mistake does not hide another. */
 export const experimentSchema = z.strictObject({
-  name: name.regex(/^[A-Za-z0-9][\w .-]*$/).describe("also the folder of the results"),
+  name: name
+    .regex(/^[A-Za-z0-9][\w .-]*$/, "expected letters, digits, spaces, dots, dashes and underscores")
+    .describe("also the folder of the results"),
   question: z.string().default("").describe("what the experiment answers, for the report"),
   environment: chosen.describe("an id, or { id, …parameters }"),
   seeds: z.array(z.int().min(0).max(0xffffffff)).min(1).describe("one run of everything per seed"),

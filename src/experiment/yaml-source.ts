@@ -113,9 +113,14 @@ export class YamlSource {
    * @param key true: the place of the key itself, for unknown keys
    */
   locate(path: ValuePath, key = false): string {
-    const override = this.#overrides.findLast(
-      (o) => o.path.length <= path.length && o.path.every((part, i) => String(part) === String(path[i])),
-    );
+    // An unknown key may be the beginning of an override's path.
+    const override = this.#overrides.findLast(({ path: put }) => {
+      const common = Math.min(put.length, path.length);
+      return (
+        (key || put.length <= path.length) &&
+        put.slice(0, common).every((part, i) => String(part) === String(path[i]))
+      );
+    });
     if (override !== undefined) return `command line, ${override.text}`;
     let node: unknown = this.#document.contents;
     let offset = isNode(node) ? (node.range?.[0] ?? 0) : 0;
