@@ -69,6 +69,7 @@ pre { margin: 0; padding: 1rem 1.1rem; overflow-x: auto; background: var(--phx-r
   .curve-grid .wide { display: none; }
   .curve-grid .narrow { display: block; }
 }
+@page { margin: 15mm 14mm; }
 @media print {
   :root, :root[data-theme] { color-scheme: light; }
   body { font-size: 10pt; }
@@ -76,7 +77,10 @@ pre { margin: 0; padding: 1rem 1.1rem; overflow-x: auto; background: var(--phx-r
   .page { max-width: none; padding: 0; }
   header { padding-top: 0; }
   section { margin-top: 1.8rem; }
-  h2, h3 { break-after: avoid; }
+  h2, h3, .lead { break-after: avoid; }
+  .curve-grid { grid-template-columns: 1fr 1fr; gap: 1.2rem; }
+  .phx-panels { grid-template-columns: repeat(var(--panels), minmax(0, 1fr)); gap: 1em; }
+  .phx-table { min-width: 0; font-size: 8pt; }
   .phx-scroll { overflow: visible; }
   pre { white-space: pre-wrap; }
 }

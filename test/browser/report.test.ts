@@ -190,7 +190,9 @@ describe("a report in the browser", () => {
     await page.locator("#configuration summary").click();
     const button = page.locator("[data-page=copy]");
     await button.click();
-    expect(await button.textContent()).toMatch(/Copied|Selected/);
+    await page.waitForFunction(() =>
+      /Copied|Selected/.test(document.querySelector("[data-page=copy]")?.textContent ?? ""),
+    );
     await context.close();
   });
 });
