@@ -47,7 +47,7 @@ function exportMember(
         {},
       );
       const { logProbs, mean, std } = distribution.parameters;
-      if (logProbs !== undefined) return { probabilities: exp(logProbs) };
+      if (logProbs !== undefined) return { probabilities: exp(logProbs) } as Record<string, Tensor>;
       // A state-independent scale still comes as one row per observation.
       return { mean: mean!, std: add(mul(mean!, 0), std!) };
     },

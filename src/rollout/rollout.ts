@@ -413,7 +413,7 @@ function within(
 ): number {
   const low = bounds.low[d]!;
   const high = bounds.high[d]!;
-  return value < low ? low : value > high ? high : value;
+  return Math.min(Math.max(value, low), high);
 }
 
 function isEmptyTree(tree: Tree<NdArray>): boolean {
