@@ -82,6 +82,7 @@ pre { margin: 0; padding: 1rem 1.1rem; overflow-x: auto; background: var(--phx-r
   .phx-panels { grid-template-columns: repeat(var(--panels), minmax(0, 1fr)); gap: 1em; }
   .phx-table { min-width: 0; font-size: 8pt; }
   .phx-scroll { overflow: visible; }
+  .phx-table tr { break-inside: avoid; }
   pre { white-space: pre-wrap; }
 }
 `;
