@@ -75,6 +75,7 @@ export class FilmRecorder implements Recorder {
         seed: this.labels.seed,
         copy: view.firstCopy + e,
         agents: seats.names,
+        ...actionNames(spec),
         hijacked: reel.hijacked,
         episodeReturn: reel.episodeReturn,
         steps: reel.steps,
@@ -123,4 +124,12 @@ export class FilmRecorder implements Recorder {
       perturbed,
     };
   }
+}
+
+/** Names of discrete actions by agent, where the environment gives them. */
+function actionNames(spec: StepView["spec"]): Pick<Film, "actionNames"> {
+  const entries = spec.groups.flatMap((g) =>
+    g.actionNames === undefined ? [] : g.agents.map((a) => [a, g.actionNames!] as const),
+  );
+  return entries.length === 0 ? {} : { actionNames: Object.fromEntries(entries) };
 }

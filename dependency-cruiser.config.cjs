@@ -1,0 +1,111 @@
+// The one-way arrows of the layout. What a folder may import stands here; everything else is refused.
+const CORE = ["core"];
+const TENSOR = [...CORE, "tensor"];
+const NN = [...TENSOR, "nn"];
+const ENV = [...CORE, "env"];
+const POLICY = [...NN, ...ENV, "runtime", "policy"];
+const ROLLOUT = [...POLICY, "threats", "rollout"];
+const LEARNERS = [...ROLLOUT, "learners"];
+const ATTACKS = [...LEARNERS, "metrics", "attacks"];
+const DEFENSES = [...ATTACKS, "defenses"];
+const EXPERIMENT = [...DEFENSES, "envs", "onnx", "views", "report", "experiment"];
+
+/** folder → folders it may import from, itself included */
+const mayImport = {
+  core: CORE,
+  tensor: TENSOR,
+  onnx: [...TENSOR, "onnx"],
+  nn: NN,
+  runtime: [...TENSOR, "onnx", "runtime"],
+  metrics: [...CORE, "metrics"],
+  threats: [...CORE, "threats"],
+  views: [...CORE, "views"],
+  env: ENV,
+  envs: [...ENV, "envs"],
+  policy: POLICY,
+  rollout: ROLLOUT,
+  learners: LEARNERS,
+  attacks: ATTACKS,
+  defenses: DEFENSES,
+  report: EXPERIMENT,
+  experiment: EXPERIMENT,
+  cli: [...EXPERIMENT, "cli"],
+};
+
+/** Folders whose code also runs in a page: no node: module, nothing that only Node has. */
+const portable = [
+  "tensor",
+  "onnx",
+  "nn",
+  "env",
+  "envs",
+  "policy",
+  "threats",
+  "rollout",
+  "learners",
+  "attacks",
+  "defenses",
+  "metrics",
+  "views",
+];
+
+const source = (folder) => `^src/${folder}/.*(?<!\\.test)\\.ts$`;
+
+/** @type {import("dependency-cruiser").IConfiguration} */
+module.exports = {
+  forbidden: [
+    {
+      name: "no-circles",
+      severity: "error",
+      from: { pathNot: "\\.test\\.ts$" },
+      to: { circular: true, viaOnly: { dependencyTypesNot: ["type-only"] } },
+    },
+    ...Object.entries(mayImport).map(([folder, allowed]) => ({
+      name: `${folder}-imports-only-${allowed.join("-")}`.slice(0, 60),
+      comment: `src/${folder} may import: ${allowed.join(", ")}`,
+      severity: "error",
+      from: { path: source(folder) },
+      to: { path: "^src/", pathNot: `^src/(${allowed.join("|")})/` },
+    })),
+    {
+      name: "portable-code-reaches-no-node-module",
+      severity: "error",
+      from: { path: `^src/(${portable.join("|")})/.*(?<!\\.test)\\.ts$` },
+      to: { dependencyTypes: ["core"] },
+    },
+    {
+      name: "core-reaches-node-only-in-files",
+      severity: "error",
+      from: { path: source("core"), pathNot: "^src/core/files\\.ts$" },
+      to: { dependencyTypes: ["core"] },
+    },
+    {
+      name: "only-node-side-imports-files",
+      severity: "error",
+      from: { path: "^src/(?!experiment|report|cli|server)[^/]+/.*(?<!\\.test)\\.ts$" },
+      to: { path: "^src/core/files\\.ts$" },
+    },
+    {
+      name: "one-file-knows-the-engine",
+      severity: "error",
+      from: { pathNot: "^src/runtime/node\\.ts$|\\.test\\.ts$" },
+      to: { path: "onnxruntime-node" },
+    },
+    {
+      name: "the-backend-is-handed-in",
+      severity: "error",
+      from: { path: "^src/", pathNot: "^src/(experiment|report|cli|server)/|\\.test\\.ts$" },
+      to: { path: "^src/runtime/node\\.ts$" },
+    },
+  ],
+  options: {
+    doNotFollow: { path: "node_modules" },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: "tsconfig.json" },
+    enhancedResolveOptions: {
+      extensions: [".ts", ".js"],
+      exportsFields: ["exports"],
+      conditionNames: ["import", "require", "node", "default"],
+    },
+  },
+};
