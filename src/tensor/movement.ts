@@ -116,9 +116,13 @@ export function slice(x: Tensor, ranges: Readonly<Record<number, Range>>): Tenso
     // Limits of python's slice.indices: [0, size] forward, [−1, size − 1] backward.
     const [low, high] = step > 0 ? [0, size] : [-1, size - 1];
     const limit = (p: number) => Math.min(high, Math.max(low, p < 0 ? p + size : p));
-    starts[axis] = range.start === undefined ? (step > 0 ? low : high) : limit(range.start);
-    ends[axis] = range.end === undefined ? (step > 0 ? high : low) : limit(range.end);
-    steps[axis] = step;
+    const start = range.start === undefined ? (step > 0 ? low : high) : limit(range.start);
+    const end = range.end === undefined ? (step > 0 ? high : low) : limit(range.end);
+    // An empty range gets one form: ONNX would read a start of −1 as the last element.
+    const empty = (end - start) / step <= 0;
+    starts[axis] = empty ? 0 : start;
+    ends[axis] = empty ? 0 : end;
+    steps[axis] = empty ? 1 : step;
   }
   const whole = x.shape.every((d, i) => starts[i] === 0 && ends[i] === d && steps[i] === 1);
   return whole ? x : apply("slice", [x], { starts, ends, steps });
