@@ -6,7 +6,6 @@
  */
 import { f32, type NdArray } from "../core/array.js";
 import type { Tree } from "../core/tree.js";
-import type { EnvironmentSpec } from "../env/contract.js";
 import { maskSize } from "../env/index.js";
 import type { Runtime } from "../runtime/index.js";
 import { add, constant, exp, FREE, mul, type Tensor } from "../tensor/index.js";
@@ -19,31 +18,25 @@ export interface PolicyFile {
   readonly bytes: Uint8Array;
 }
 
-/**
- * @param spec the environment that the team was trained on: names and ranges of what the policy reads
- * @param metadata further facts for the file (the training run, its seed, …)
- */
+/** @param metadata further facts for the file (the training run, its seed, …) */
 export function exportPolicies(
   runtime: Runtime,
   team: Team,
-  spec: EnvironmentSpec,
   metadata: Readonly<Record<string, string>>,
 ): PolicyFile[] {
   const single = team.members.length === 1;
   return team.members.map((member) => ({
     fileName: single ? "policy.onnx" : `policy.${member.name}.onnx`,
-    bytes: exportMember(runtime, member, spec, { environment: team.environment, ...metadata }),
+    bytes: exportMember(runtime, member, { environment: team.environment, ...metadata }),
   }));
 }
 
 function exportMember(
   runtime: Runtime,
   member: TeamMember,
-  spec: EnvironmentSpec,
   metadata: Readonly<Record<string, string>>,
 ): Uint8Array {
   const { policy, parameters } = member;
-  const features = spec.groups.find((g) => g.name === member.group)?.features ?? [];
   const program = runtime.program<Tree<NdArray>, Record<string, Tensor>>(
     `policy/${member.name}`,
     (inputs) => {
@@ -73,15 +66,7 @@ function exportMember(
         x === Infinity || x === -Infinity ? String(x) : x,
       ),
       observationSize: String(policy.obsSize),
-      observationFeatures: encode(
-        features.map(({ name, offset, size, kind }) => ({ name, offset, size, kind })),
-      ),
       state: "{}",
     },
   });
-}
-
-/** JSON, infinities as strings. */
-function encode(value: unknown): string {
-  return JSON.stringify(value, (_, x: unknown) => (x === Infinity || x === -Infinity ? String(x) : x));
 }
