@@ -1,5 +1,7 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { checkEnvironment } from "../../src/env/conformance.js";
+import { completeParameters, parameterNames } from "../../src/env/definition.js";
 import { environments } from "../../src/envs/registry.js";
 import { fixtureGames } from "./index.js";
 
@@ -28,6 +30,26 @@ describe("every fixture game keeps the contract", () => {
   for (const { definition, parameters } of fixtureGames) {
     it(`${definition.id} ${JSON.stringify(parameters)}`, async () => {
       expect(await checkEnvironment(definition, parameters)).toEqual([]);
+    });
+  }
+});
+
+describe("every registered environment has a page", () => {
+  for (const [id, definition] of environments.entries()) {
+    it(`${id}: all agents' features, actions, parameters and metrics are on it`, async () => {
+      const page = id.slice(id.indexOf("/") + 1).replace(/_v\d+$/, "");
+      const text = readFileSync(new URL(`../../docs/environments/${page}.md`, import.meta.url), "utf8");
+      const { spec } = await definition.create(completeParameters(definition, {}), { copies: 1 });
+      const words = [
+        id,
+        ...spec.groups.flatMap((g) => [g.name, ...g.features.map((f) => f.name), ...(g.actionNames ?? [])]),
+        ...spec.episodeMetrics,
+        ...parameterNames(definition),
+      ];
+      expect(words.filter((word) => !text.includes(`\`${word}\``))).toEqual([]);
+      for (const [name, value] of Object.entries(completeParameters(definition, {}))) {
+        expect(text, `default of ${name}`).toMatch(new RegExp(`\\| \`${name}\` \\| ${value} \\|`));
+      }
     });
   }
 });
