@@ -52,6 +52,12 @@ describe("safetensors", () => {
     expect(bytes.length).toBe(8 + length + 12);
   });
 
+  it("reads from a Node Buffer, whose slice is no copy", () => {
+    const buffer = Buffer.concat([Buffer.of(1, 2, 3), encodeSafetensors(state)]).subarray(3);
+    expect(decodeSafetensors(buffer, "x")).toEqual(state);
+    buffer.fill(0);
+  });
+
   it("refuses every truncation in one sentence", () => {
     const bytes = encodeSafetensors(state);
     for (let n = 0; n < bytes.length; n += 3) {

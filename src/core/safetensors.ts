@@ -85,7 +85,8 @@ export function decodeSafetensors(bytes: Uint8Array, place: string): StoredState
         `array "${name}" starts at byte ${begin}, expected ${next} (no gaps, no overlaps)`,
       );
     next = end;
-    const buffer = bytes.slice(dataStart + begin, dataStart + end).buffer;
+    // Not `bytes.slice`: of a Node Buffer that is a view into its pool, not a copy.
+    const buffer = Uint8Array.from(bytes.subarray(dataStart + begin, dataStart + end)).buffer;
     leaves.push([name === ROOT ? "" : name, { dtype, shape, data: view(dtype, buffer) } as NdArray]);
   }
   if (next !== dataLength) {

@@ -71,3 +71,12 @@ export interface Experiment {
 export const CLEAN = "clean";
 /** Row of uniformly random legal actions: the floor. */
 export const UNIFORM = "uniform";
+
+/** Letters, digits, dots and dashes of a name, for folders. */
+export function slug(name: string): string {
+  const text = name
+    .normalize("NFKD")
+    .replace(/[^A-Za-z0-9.]+/g, "-")
+    .replace(/^[-.]+|-+$/g, "");
+  return text === "" ? "x" : text.toLowerCase();
+}

@@ -220,6 +220,11 @@ describe("mistakes are one sentence with place, value and expectation", () => {
       't.yaml:11:3, adversaries.clean: this name is taken; "clean" is always there.',
     ],
     [
+      "names that become one folder",
+      `${COMPLETE}  Search: { attack: random, threat: liar }\n`,
+      't.yaml:11:3, adversaries.Search: differs from "search" only in signs that folder names do not keep.',
+    ],
+    [
       "a seed given twice",
       edited("[0, 1, 2]", "[0, 1, 1]"),
       "t.yaml:3:15, seeds[2]: got 1 twice, expected different seeds.",

@@ -15,6 +15,7 @@ import {
   type Comparison,
   type EnvironmentChoice,
   type Experiment,
+  slug,
   type TeamEntry,
   UNIFORM,
 } from "./experiment.js";
@@ -183,13 +184,16 @@ class Reader {
     }
   }
 
-  /** Keys are column and row names and parts of folder names. */
-  #checkName(section: string, key: string, reserved?: string): boolean {
+  /** Keys are row and column names and become parts of folder names, where "a b" and "a-b" are the same. */
+  #checkName(section: string, key: string, others: readonly string[], reserved: string): boolean {
     if (key === reserved) {
       this.#add([section, key], `this name is taken; "${reserved}" is always there.`, true);
       return false;
     }
-    return true;
+    const twin = others.find((other) => other !== key && slug(other) === slug(key));
+    if (twin === undefined || others.indexOf(twin) > others.indexOf(key)) return true;
+    this.#add([section, key], `differs from "${twin}" only in signs that folder names do not keep.`, true);
+    return false;
   }
 
   #threats(
@@ -277,7 +281,7 @@ class Reader {
     if (Object.keys(given).length === 0) this.#add(["teams"], "got no team, expected at least one.");
     for (const [name, value] of Object.entries(given)) {
       const path = ["teams", name];
-      if (!this.#checkName("teams", name, UNIFORM)) continue;
+      if (!this.#checkName("teams", name, Object.keys(given), UNIFORM)) continue;
       const team = this.#validate(path, teamSchema, value ?? {});
       if (team === undefined || training === undefined) continue;
       const steps = team.steps ?? training.steps;
@@ -379,7 +383,7 @@ class Reader {
     const out: AdversaryEntry[] = [];
     for (const [name, value] of Object.entries(given)) {
       const path = ["adversaries", name];
-      if (!this.#checkName("adversaries", name, CLEAN)) continue;
+      if (!this.#checkName("adversaries", name, Object.keys(given), CLEAN)) continue;
       const entry = this.#validate(path, adversarySchema, value);
       if (entry === undefined) continue;
       const attack = this.#chosen([...path, "attack"], entry.attack, "attacks");
