@@ -23,7 +23,7 @@ export {
 } from "./graph.js";
 export * from "./indexing.js";
 export { interpret, reachable } from "./interpret.js";
-export { linear, matmul } from "./linalg.js";
+export { gemm, linear, matmul } from "./linalg.js";
 export { concat, expand, pad, type Range, reshape, slice, split, transpose } from "./movement.js";
 export { type Dim, FREE, type Operator, type OperatorAttributes } from "./operators.js";
 export { type Axes, argMax, cumsum, logSoftmax, logSumExp, max, mean, min, softmax, sum } from "./reduce.js";

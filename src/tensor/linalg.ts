@@ -4,7 +4,10 @@ import { reshape } from "./movement.js";
 import { FREE } from "./operators.js";
 import { formatDims, hasFree, isFloat, sameShape, TensorError } from "./shape.js";
 
-/** op(a) · op(b) of two matrices in one Gemm node; transposed operands are absorbed. */
+/**
+ * op(a) · op(b) (+ c) of two matrices in one node, op transposing or not; c broadcasts to the result. Transposed
+ * operands are absorbed.
+ */
 export function gemm(a: Tensor, b: Tensor, transA = false, transB = false, c?: Tensor): Tensor {
   if (a.op === "transpose" && a.shape.length === 2) return gemm(a.inputs[0]!, b, !transA, transB, c);
   if (b.op === "transpose" && b.shape.length === 2) return gemm(a, b.inputs[0]!, transA, !transB, c);

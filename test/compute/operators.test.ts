@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { DType, NdArray } from "../../src/core/array.js";
+import { importModel, writeModel } from "../../src/onnx/index.js";
 import { ModelCache } from "../../src/runtime/model-cache.js";
 import { nodeBackend } from "../../src/runtime/node.js";
 import {
@@ -90,6 +91,20 @@ for (const [op, arbitrary] of Object.entries(cases) as [Operator, fc.Arbitrary<C
         });
       });
     }
+
+    it("survives being written and read back", () => {
+      property((example, seed) => {
+        const { inputs, outputs } = traceCase(example, "float64");
+        const feeds = feedsOf(inputs, valuesOf(example.inputs, "float64", seed));
+        const bytes = writeModel({ inputs, outputs });
+        const again = trace((graph) => {
+          const named = inputs.map((x, i) => [`x${i}`, graph.input(`x${i}`, x.shape, x.dtype)]);
+          return interpret(importModel(bytes).apply(Object.fromEntries(named)), feeds);
+        });
+        const expected = interpret(outputs, feeds);
+        for (const name of Object.keys(outputs)) check(name, again[name]!, expected[name]!, 1e-12, 1e-12);
+      });
+    });
 
     it("has gradients that agree with finite differences, first and second order", () => {
       property((example, seed) => {
