@@ -133,6 +133,13 @@ export function remove(target: string): void {
   attempt(target, "removed", () => fs.rmSync(target, { recursive: true, force: true }));
 }
 
+/** Remove what atomic writes left behind when the process was killed: "state.json.1234567890". */
+export function removeTemporary(directory: string): void {
+  for (const name of listDirectory(directory)) {
+    if (/\.[a-z]+\.\d{6,}$/.test(name)) remove(path.join(directory, name));
+  }
+}
+
 /** A text file that grows line by line and can be cut back to an earlier length. */
 export class AppendOnlyFile {
   readonly #file: string;

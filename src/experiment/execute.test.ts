@@ -180,18 +180,19 @@ describe("executing a plan in this process", () => {
 
   it("refuses a folder that another process holds, and takes over a dead one's", async () => {
     const root = path.join(dir, "a");
-    fs.mkdirSync(root);
+    fs.mkdirSync(path.join(root, ".locks"), { recursive: true });
     const lock = (pid: number) =>
       fs.writeFileSync(
-        path.join(root, "lock.json"),
+        path.join(root, ".locks", "experiment.json"),
         JSON.stringify({ pid, host: os.hostname(), since: "now" }),
       );
     lock(process.ppid);
     await expect(execute(root)).rejects.toThrow(
       `${root}: process ${process.ppid} on ${os.hostname()} has been working here since now.`,
     );
+    fs.mkdirSync(path.join(root, ".locks"), { recursive: true });
     lock(2 ** 30);
     expect(await execute(root, ["seeds=[0]"])).toMatchObject({ finished: 11 });
-    expect(fs.existsSync(path.join(root, "lock.json"))).toBe(false);
+    expect(fs.existsSync(path.join(root, ".locks"))).toBe(false);
   });
 });

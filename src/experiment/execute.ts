@@ -5,9 +5,9 @@
 import os from "node:os";
 import path from "node:path";
 import { SystemError } from "../core/errors.js";
-import { ensureDirectory, writeFile, writeJson } from "../core/files.js";
+import { ensureDirectory, removeTemporary, writeFile, writeJson } from "../core/files.js";
 import { NodeFolder } from "./artefacts.js";
-import { acquireLock } from "./lock.js";
+import { lockExperiment } from "./lock.js";
 import type { Plan, PlanNode } from "./plan.js";
 import { type Outcome, type Progress, runNode } from "./run-node.js";
 import type { Toolbox } from "./toolbox.js";
@@ -74,10 +74,11 @@ export async function executePlan(
   signal?: AbortSignal,
 ): Promise<ExecutionResult> {
   ensureDirectory(root);
-  const release = acquireLock(root);
+  const release = lockExperiment(root);
   const stop = () => executor.stop();
   signal?.addEventListener("abort", stop);
   try {
+    removeTemporary(root);
     writeFile(path.join(root, SOURCE_FILE), plan.experiment.source.text);
     writeJson(path.join(root, EXPERIMENT_FILE), plan.experiment);
     return await schedule(plan, root, executor, listener, signal);

@@ -2,7 +2,7 @@
 import os from "node:os";
 import type { Adversary, AdversaryTraining, Effort } from "../attacks/attack.js";
 import { NonFiniteError, UserError } from "../core/errors.js";
-import { AppendOnlyFile, exists, remove, writeFile, writeJson } from "../core/files.js";
+import { AppendOnlyFile, exists, remove, removeTemporary, writeFile, writeJson } from "../core/files.js";
 import { encodeSafetensors, type StoredState } from "../core/safetensors.js";
 import type { Environment } from "../env/contract.js";
 import { completeParameters } from "../env/index.js";
@@ -21,6 +21,7 @@ import {
   type Timing,
 } from "./artefacts.js";
 import { cellRecord } from "./cell.js";
+import { lockNode } from "./lock.js";
 import { type AdversaryNode, adversarySeed, type CellNode, type PlanNode, type TeamNode } from "./plan.js";
 import type { Toolbox } from "./toolbox.js";
 import { versions } from "./versions.js";
@@ -58,7 +59,9 @@ export type Outcome = "done" | "stopped";
  */
 export async function runNode(node: PlanNode, context: RunContext): Promise<Outcome> {
   const folder = new NodeFolder(context.root, node);
+  const release = await lockNode(context.root, node.key);
   try {
+    removeTemporary(folder.directory);
     if (node.kind === "team") return await runTeam(node, folder, context);
     if (node.kind === "adversary") return await runAdversary(node, folder, context);
     return await runCell(node, folder, context);
@@ -70,6 +73,8 @@ export async function runNode(node: PlanNode, context: RunContext): Promise<Outc
       stack: error instanceof UserError ? undefined : stack,
     });
     throw error;
+  } finally {
+    release();
   }
 }
 
