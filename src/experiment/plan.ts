@@ -150,6 +150,12 @@ function references(
     }));
 }
 
+/** The column of random behaviour under a threat: a visible one, or the hidden reference. */
+export function referenceOf(experiment: Experiment, threat: string): string {
+  const visible = experiment.adversaries.find((a) => a.attack.name === "random" && a.threat === threat);
+  return visible?.name ?? `${REFERENCE_PREFIX}${threat}`;
+}
+
 function teamNode({ environment, threats }: Experiment, entry: TeamEntry, seed: number): TeamNode {
   const { name, steps, learner, defense, ignore } = entry;
   const threat = entry.threat === null ? null : threats[entry.threat]!;
