@@ -11,7 +11,7 @@ import type { Results } from "./results.js";
 
 /** Share of a control budget, or of a radius, below which a budget counts as unspent. */
 const UNSPENT = 0.5;
-/** An attack counts as still improving if its last tenth lowers the return by more than this share of the whole drop. */
+/** An attack counts as still improving if its last tenth lowers the return beyond noise, by more than this share of the whole drop. */
 const STILL_IMPROVING = 0.1;
 /** Training and evaluation differ by more than this share of the return. */
 const UNLIKE_TRAINING = 0.25;
@@ -102,15 +102,17 @@ function stillImproving(results: Results, registries: Registries, team: string, 
   });
   const usable = curves.filter((c) => c.returns.length >= 20);
   if (usable.length === 0) return [];
-  const part = (from: number, to: number) =>
-    mean(
-      usable.map((c) =>
-        mean(c.returns.slice(Math.floor(from * c.returns.length), Math.ceil(to * c.returns.length))),
-      ),
+  const window = (from: number, to: number) =>
+    usable.flatMap((c) =>
+      c.returns.slice(Math.floor(from * c.returns.length), Math.ceil(to * c.returns.length)),
     );
-  const whole = part(0, 0.1) - part(0.9, 1);
-  const late = part(0.8, 0.9) - part(0.9, 1);
-  return whole > 0 && late > STILL_IMPROVING * whole
+  const [start, before, last] = [window(0, 0.1), window(0.8, 0.9), window(0.9, 1)];
+  const late = mean(before) - mean(last);
+  const noise = Math.hypot(
+    standardDeviation(before) / Math.sqrt(before.length),
+    standardDeviation(last) / Math.sqrt(last.length),
+  );
+  return late > 2 * noise && late > STILL_IMPROVING * (mean(start) - mean(last))
     ? [`still improving at the end: the last tenth of its training lowered the return by ${late.toFixed(2)}`]
     : [];
 }

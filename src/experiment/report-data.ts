@@ -69,7 +69,8 @@ function filmsOf(results: Results): Film[] {
   const [seed] = experiment.seeds;
   const all = results.cells
     .filter(({ node }) => node.seed === seed && !node.hidden && node.films > 0)
-    .flatMap(({ node }) => results.films(node));
+    // Shown under the experiment's seed; the evaluation's own seed is derived from it.
+    .flatMap(({ node }) => results.films(node).map((film) => ({ ...film, seed: node.seed })));
   const told = inferLanguage(all).filter((film) => experiment.teams.some((t) => t.name === film.team));
   const team = experiment.teams[0]!.name;
   const worst = worstColumn(results, team);
