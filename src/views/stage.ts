@@ -386,8 +386,8 @@ export function labelLayer(moment: Moment, geometry: Geometry): string {
     const written = words.filter(([word]) => word !== "");
     if (written.length === 0) continue;
     const width = written.reduce(
-      (sum, [word, kind]) => sum + word.length * (kind === "ink" ? 6.4 : 7) + 12,
-      -12,
+      (sum, [word, kind]) => sum + word.length * (kind === "ink" ? 7 : 8) + 14,
+      -14,
     );
     const spots = labelSpots(shape, gap, width, below, geometry);
     const isFree = ([left, top]: [number, number], boxes: readonly Box[]) =>
