@@ -8,7 +8,6 @@ import {
   minimum,
   mul,
   type Operand,
-  reshape,
   scalar,
   split,
   sqrt,
@@ -72,8 +71,9 @@ export interface AdamOptions {
 /**
  * Adam (Kingma and Ba 2015, algorithm 1), as PyTorch computes it.
  *
- * State: `m` and `v` [P], and `correction` [2], the bias corrections 1 − β₁ᵗ and 1 − β₂ᵗ. They are carried as
- * cₜ = β cₜ₋₁ + (1 − β), which needs no step counter and does not cancel in float32.
+ * State: `m` and `v` [P], decayed sums of gradients and of their squares, and `correction` [2], the sums of the weights
+ * in them, Σ βᵏ = (1 − βᵗ)/(1 − β). A sum divided by its weights is the bias-corrected mean of the paper; sums need
+ * two passes over the vector less than means, no step counter, and nothing cancels in float32.
  */
 export function adam(options: AdamOptions = {}): Optimizer {
   const { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0 } = options;
@@ -86,14 +86,13 @@ export function adam(options: AdamOptions = {}): Optimizer {
       correction: zeros("float32", [2]),
     }),
     step: (params, gradient, state, rate) => {
-      const { dtype } = params;
-      const pair = (a: number, b: number) => constant(arrayFrom([2], dtype, [a, b]));
       const g = weightDecay === 0 ? gradient : add(gradient, mul(params, weightDecay));
-      const m = add(mul(state.m!, beta1), mul(g, 1 - beta1));
-      const v = add(mul(state.v!, beta2), mul(square(g), 1 - beta2));
-      const correction = add(mul(state.correction!, pair(beta1, beta2)), pair(1 - beta1, 1 - beta2));
-      const [c1, c2] = split(correction, [1, 1]).map((c) => reshape(c, [])) as [Tensor, Tensor];
-      // rate · (m/c₁) / (√(v/c₂) + ε) with the scalars gathered first: one pass over the vector less.
+      const m = add(mul(state.m!, beta1), g);
+      const v = add(mul(state.v!, beta2), square(g));
+      const decay = constant(arrayFrom([2], params.dtype, [beta1, beta2]));
+      const correction = add(mul(state.correction!, decay), 1);
+      const [c1, c2] = split(correction, [1, 1]) as [Tensor, Tensor];
+      // rate · (m/c₁) / (√(v/c₂) + ε) = (rate √c₂ / c₁) · m / (√v + ε √c₂): the numbers first, then the vectors.
       const root = sqrt(c2);
       const scale = div(mul(root, rate), c1);
       const update = div(m, add(sqrt(v), mul(root, epsilon)));

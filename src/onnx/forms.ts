@@ -101,6 +101,7 @@ export const onnxForms: { readonly [O in Operator]: OnnxForm<O> } = {
   softmax: along("Softmax"),
   logSoftmax: along("LogSoftmax"),
   sum: reduction("ReduceSum"),
+  sumSquare: reduction("ReduceSumSquare"),
   mean: reduction("ReduceMean"),
   max: reduction("ReduceMax"),
   min: reduction("ReduceMin"),

@@ -208,6 +208,7 @@ export const importers: Readonly<Record<string, Importer>> = {
   Softmax: along(t.softmax),
   LogSoftmax: along(t.logSoftmax),
   ReduceSum: reduction(t.sum),
+  ReduceSumSquare: reduction((x, axes, keepDims) => t.sum(t.square(x), axes, keepDims)),
   ReduceMean: reduction(t.mean),
   ReduceMax: reduction(t.max),
   ReduceMin: reduction(t.min),

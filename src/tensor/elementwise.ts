@@ -63,19 +63,39 @@ function arithmetic(
   return binary(op, x, y);
 }
 
-export const add = (a: Operand, b: Operand): Tensor => arithmetic("add", a, b, 0, true);
+export function add(a: Operand, b: Operand): Tensor {
+  // x + x = 2 x, which joins other factors
+  if (a === b && a instanceof Tensor && isFloat(a.dtype)) return mul(a, 2);
+  return arithmetic("add", a, b, 0, true);
+}
 export const sub = (a: Operand, b: Operand): Tensor => arithmetic("sub", a, b, 0, false);
 export const div = (a: Operand, b: Operand): Tensor => arithmetic("div", a, b, 1, false);
 
 export function mul(a: Operand, b: Operand): Tensor {
   const [x, y] = operands("mul", a, b);
-  if (constantNumber(x) === -1 && sameShape(broadcastShapes("mul", x.shape, y.shape), y.shape)) {
-    if (x.dtype === y.dtype) return neg(y);
+  return scaled(x, y) ?? scaled(y, x) ?? arithmetic("mul", x, y, 1, true);
+}
+
+/** x · factor where the factor is a number: −1 negates, and factors of factors are multiplied now. */
+function scaled(x: Tensor, factor: Tensor): Tensor | undefined {
+  const c = constantNumber(factor);
+  if (c === undefined || x.dtype !== factor.dtype || !isFloat(x.dtype)) return undefined;
+  if (!sameShape(broadcastShapes("mul", x.shape, factor.shape), x.shape)) return undefined;
+  if (c === -1) return neg(x);
+  if (x.op === "neg") return mul(x.inputs[0]!, -c);
+  const parts = factored(x);
+  return parts === undefined ? undefined : mul(parts.rest, parts.factor * c);
+}
+
+/** x as number · tensor, if it was made so. */
+function factored(x: Tensor): { readonly factor: number; readonly rest: Tensor } | undefined {
+  if (x.op !== "mul" || !isFloat(x.dtype)) return undefined;
+  for (const [i, other] of x.inputs.entries()) {
+    const factor = constantNumber(other);
+    const rest = x.inputs[1 - i]!;
+    if (factor !== undefined && sameShape(rest.shape, x.shape)) return { factor, rest };
   }
-  if (constantNumber(y) === -1 && sameShape(broadcastShapes("mul", x.shape, y.shape), x.shape)) {
-    if (x.dtype === y.dtype) return neg(x);
-  }
-  return arithmetic("mul", x, y, 1, true);
+  return undefined;
 }
 
 /**
@@ -126,7 +146,9 @@ function unary(op: UnaryOperator): (x: Tensor) => Tensor {
 export function neg(x: Tensor): Tensor {
   if (x.op === "neg") return x.inputs[0]!;
   const value = constantNumber(x);
-  return value === undefined ? apply("neg", [x], {}) : filled(-value, x.shape, x.dtype);
+  if (value !== undefined) return filled(-value, x.shape, x.dtype);
+  const parts = factored(x);
+  return parts === undefined ? apply("neg", [x], {}) : mul(parts.rest, -parts.factor);
 }
 export const exp = unary("exp");
 export const log = unary("log");

@@ -190,6 +190,8 @@ export const gradientRules: { readonly [O in Operator]: GradientRule<O> } = {
   // d − e^y Σ d
   logSoftmax: (y, d) => [() => sub(d, mul(exp(value(y)), sum(d, y.attrs.axis, true)))],
   sum: (y, d) => [() => expand(restored(d, inputOf(y), y.attrs), inputOf(y).shape)],
+  // (Σ x²)' = 2 x
+  sumSquare: (y, d) => [() => mul(mul(inputOf(y), 2), restored(d, inputOf(y), y.attrs))],
   mean: (y, d) => [
     () => {
       const x = inputOf(y);

@@ -1,4 +1,4 @@
-import { apply, isOp, type Tensor } from "./graph.js";
+import { apply, constantNumber, filled, isOp, type Tensor } from "./graph.js";
 import type { Dim } from "./operators.js";
 import {
   formatDims,
@@ -27,6 +27,10 @@ export function reshape(x: Tensor, shape: readonly Dim[]): Tensor {
     target = shape.map((d) => (d === -1 ? inferred : d));
   }
   if (sameShape(target, x.shape)) return x;
+  const value = constantNumber(x);
+  if (value !== undefined && !hasFree(target) && staticSize(target) === staticSize(x.shape)) {
+    return filled(value, target, x.dtype);
+  }
   if (x.op === "reshape") return reshape(x.inputs[0]!, target);
   return apply("reshape", [x], { shape: target });
 }

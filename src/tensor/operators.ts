@@ -62,6 +62,8 @@ export interface OperatorAttributes {
   softmax: { readonly axis: number };
   logSoftmax: { readonly axis: number };
   sum: ReductionAttributes;
+  /** sum of squares */
+  sumSquare: ReductionAttributes;
   mean: ReductionAttributes;
   max: ReductionAttributes;
   min: ReductionAttributes;
@@ -120,4 +122,4 @@ export type ArithmeticOperator = "add" | "sub" | "mul" | "div" | "pow" | "minimu
 export type ComparisonOperator = "greater" | "greaterEqual" | "less" | "lessEqual" | "equal";
 export type LogicalOperator = "and" | "or";
 export type BinaryOperator = ArithmeticOperator | ComparisonOperator | LogicalOperator;
-export type ReductionOperator = "sum" | "mean" | "max" | "min" | "logSumExp";
+export type ReductionOperator = "sum" | "sumSquare" | "mean" | "max" | "min" | "logSumExp";

@@ -1,4 +1,4 @@
-import { cast } from "./elementwise.js";
+import { cast, mul } from "./elementwise.js";
 import { apply, constantNumber, filled, type Tensor } from "./graph.js";
 import { reshape } from "./movement.js";
 import { FREE, type ReductionOperator } from "./operators.js";
@@ -17,6 +17,13 @@ function reduction(op: ReductionOperator, x: Tensor, axes: Axes | undefined, kee
     const count = list.reduce((n, axis) => n * x.shape[axis]!, 1);
     if (op === "sum") return filled(value * count, out, x.dtype);
     if (op === "mean") return filled(value, out, x.dtype);
+  }
+  // A square is summed without being written down, and averaged as a sum.
+  const root = x.op === "mul" && x.inputs[0] === x.inputs[1] ? x.inputs[0]! : undefined;
+  if (root !== undefined && op === "sum") return apply("sumSquare", [root], { axes: list, keepDims });
+  if (root !== undefined && op === "mean" && !list.some((axis) => x.shape[axis] === FREE)) {
+    const count = list.reduce((n, axis) => n * x.shape[axis]!, 1);
+    return mul(apply("sumSquare", [root], { axes: list, keepDims }), 1 / count);
   }
   // Rows summed after columns are one sum; derivatives of broadcasting produce such pairs.
   if (op === "sum" && x.op === "sum" && list.length === x.shape.length && !keepDims) {

@@ -260,6 +260,7 @@ export const reference: { readonly [O in Operator]: ReferenceRule<O> } = {
       return line.map((v) => v - normalizer);
     }),
   sum: reduce(total),
+  sumSquare: reduce((group) => total(group.map((v) => v * v))),
   mean: reduce((group) => total(group) / group.length),
   max: reduce(largest),
   min: reduce((group) => -largest(group.map((v) => -v))),

@@ -189,6 +189,7 @@ export const shapeRules: { readonly [O in Operator]: ShapeRule<O> } = {
   softmax: along("softmax", "float"),
   logSoftmax: along("logSoftmax", "float"),
   sum: reduction("sum", "number"),
+  sumSquare: reduction("sumSquare", "number"),
   mean: ([x], { axes, keepDims }) => {
     requireKind("mean", x!, "float");
     for (const axis of axes) requireStatic("mean", x!.shape, axis);

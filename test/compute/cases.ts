@@ -183,6 +183,7 @@ export const cases: { readonly [O in Operator]: fc.Arbitrary<Case> | null } = {
   softmax: along(t.softmax),
   logSoftmax: along(t.logSoftmax),
   sum: reduction(t.sum),
+  sumSquare: reduction((x, axes, keepDims) => t.sum(t.square(x), axes, keepDims)),
   mean: reduction(t.mean),
   max: reduction(t.max),
   min: reduction(t.min),
