@@ -3,6 +3,7 @@
  * the registry.
  */
 import type { z } from "zod";
+import { UserError } from "../core/errors.js";
 import type { Training, TrainingContext } from "../learners/training.js";
 import type { Actor } from "../policy/actor.js";
 import type { Team } from "../policy/team.js";
@@ -47,4 +48,20 @@ export interface AttackDefinition<Options = unknown> {
   /** Whether it spends environment steps before it can act: such an adversary is a run of its own. */
   readonly learns: boolean;
   start(context: AttackContext, options: Options): Promise<AdversaryTraining>;
+}
+
+/**
+ * @throws UserError if the attack does not work on the threat's channel, or knows more than the threat allows
+ */
+export function requireFit(attack: AttackDefinition, threat: Threat): void {
+  if (!attack.channels.includes(threat.channel)) {
+    throw new UserError(
+      `attack "${attack.name}": got a ${threat.channel} threat, expected ${attack.channels.join(" or ")}.`,
+    );
+  }
+  if (attack.whiteBox && threat.channel !== "dynamics" && threat.knowledge === "black-box") {
+    throw new UserError(
+      `attack "${attack.name}": it differentiates the team's policies, but the threat says knowledge "black-box".`,
+    );
+  }
 }

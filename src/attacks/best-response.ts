@@ -3,7 +3,6 @@
  * hijacked agents against the frozen team, and is paid for the target's losses. Its policy learns from controlled
  * steps only, its critic from all.
  */
-
 import { internalError, UserError } from "../core/errors.js";
 import { isLeaf } from "../core/tree.js";
 import type { Environment } from "../env/contract.js";
@@ -87,14 +86,19 @@ class BestResponse implements AdversaryTraining {
   }
 
   step(): Metrics {
-    this.#rollout.run(this.#steps);
-    const metrics = this.#learner.update(this.iteration / this.iterations);
-    this.iteration++;
-    return { return: this.#tally.takeMeanReturn(), ...metrics };
+    const before = this.saveState();
+    try {
+      this.#rollout.run(this.#steps);
+      const metrics = this.#learner.update(this.iteration / this.iterations);
+      this.iteration++;
+      return { return: this.#tally.takeMeanReturn(), ...metrics };
+    } catch (error) {
+      this.loadState(before);
+      throw error;
+    }
   }
 
   adversary(): Adversary {
-    const mode = "sample";
     return {
       kind: "seats",
       actors: new Map(
@@ -104,7 +108,7 @@ class BestResponse implements AdversaryTraining {
             this.context.runtime,
             member.policy,
             member.parameters,
-            mode,
+            "sample",
           );
           return member.agents.map((agent) => [agent, actor] as const);
         }),
@@ -126,15 +130,16 @@ class BestResponse implements AdversaryTraining {
 
   loadState(state: SavedState): void {
     const { arrays, meta } = state;
-    if (isLeaf(arrays) || typeof meta.iteration !== "number")
+    const learner = isLeaf(arrays) ? undefined : arrays.learner;
+    if (isLeaf(arrays) || learner === undefined || typeof meta.iteration !== "number")
       throw new UserError("best response: holds no saved attack.");
-    this.#learner.loadState(
-      { arrays: arrays.learner!, meta: meta.learner as SavedState["meta"] },
-      "best response",
-    );
-    this.#rollout.loadState(arrays.rollout!);
-    const tally = arrays.tally;
-    this.#tally.loadState(tally !== undefined && isLeaf(tally) ? tally : undefined, this.#rollout.view);
+    const learnerMeta = (meta.learner ?? {}) as SavedState["meta"];
+    this.#learner.loadState({ arrays: learner, meta: learnerMeta }, "best response");
+    this.#rollout.loadState(arrays.rollout ?? {});
+    // Episodes that could not be saved are counted from the start of the new ones.
+    const { tally } = arrays;
+    if (this.#rollout.isResumable)
+      this.#tally.loadState(tally !== undefined && isLeaf(tally) ? tally : undefined, this.#rollout.view);
     this.iteration = meta.iteration;
   }
 

@@ -15,7 +15,7 @@ import {
   Tally,
 } from "../rollout/index.js";
 import type { Runtime } from "../runtime/index.js";
-import { actsThroughSeats, type Threat } from "../threats/index.js";
+import { actsThroughSeats, checkThreat, type Threat } from "../threats/index.js";
 import type { Adversary } from "./attack.js";
 import { hijackOptions } from "./best-response.js";
 
@@ -68,22 +68,20 @@ export async function evaluate(options: EvaluationOptions): Promise<Evaluation> 
   const environment = await options.createEnvironment(copies, { keepFinalFrames: films > 0 });
   try {
     const { spec } = environment;
+    if (threat !== null) checkThreat(threat, spec, "evaluation, threat");
     const seats = seatsOf(spec);
     const mode = threat?.victimMode ?? "sample";
     const seated = seatTeam(runtime, team, spec, mode);
     const actors = [...seated.actors];
     const hijackers = new Int32Array(seats.count).fill(-1);
     const throughSeats = threat !== null && actsThroughSeats(threat);
-    if (adversary?.kind === "seats" && throughSeats) {
+    requireAdversary(adversary, threat, seats.names);
+    if (adversary?.kind === "seats") {
       for (const [agent, actor] of adversary.actors) {
         let index = actors.indexOf(actor);
         if (index < 0) index = actors.push(actor) - 1;
         hijackers[seats.names.indexOf(agent)] = index;
       }
-    } else if ((adversary?.kind === "seats") !== throughSeats) {
-      throw new UserError(
-        `evaluation: an adversary of kind "${adversary?.kind ?? "none"}" does not fit a ${threat?.channel ?? "missing"} threat.`,
-      );
     }
     const tally = new Tally();
     const camera = new FilmRecorder(films, { ...options.labels, seed });
@@ -124,6 +122,32 @@ export async function evaluate(options: EvaluationOptions): Promise<Evaluation> 
     return summarise(done, environment, envSteps, camera.films);
   } finally {
     environment.close();
+  }
+}
+
+const KINDS = { control: "seats", action: "seats", observation: "perturber", dynamics: "world" } as const;
+
+/** @throws UserError unless the adversary is of the threat's channel and plays exactly the agents that it names */
+function requireAdversary(
+  adversary: Adversary | null,
+  threat: Threat | null,
+  names: readonly string[],
+): void {
+  const expected = threat === null ? "none" : KINDS[threat.channel];
+  const got = adversary?.kind ?? "none";
+  // The changed world is the whole attack: nobody need be there.
+  if (got !== expected && !(expected === "world" && got === "none")) {
+    throw new UserError(
+      `evaluation: an adversary of kind "${got}" does not fit a ${threat?.channel ?? "missing"} threat.`,
+    );
+  }
+  if (adversary?.kind !== "seats" || threat === null || !actsThroughSeats(threat)) return;
+  const wanted = names.filter((name) => threat.agents === "all" || threat.agents.includes(name));
+  const played = names.filter((name) => adversary.actors.has(name));
+  if (played.join() !== wanted.join() || adversary.actors.size !== wanted.length) {
+    throw new UserError(
+      `evaluation: the adversary plays ${[...adversary.actors.keys()].join(", ")}, expected ${wanted.join(", ")}.`,
+    );
   }
 }
 

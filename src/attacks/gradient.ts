@@ -5,8 +5,8 @@
  * policy is attacked from a random start.
  */
 import { f32, type NdArray } from "../core/array.js";
-import { UserError } from "../core/errors.js";
-import { type Policy, policyFeed, policyInputs, rowInputs } from "../policy/index.js";
+import { internalError, UserError } from "../core/errors.js";
+import { fedRows, feedRows, type Policy, policyFeed, policyInputs, rowInputs } from "../policy/index.js";
 import type { Perturber, PerturbRequest } from "../rollout/index.js";
 import type { Program, Runtime } from "../runtime/index.js";
 import {
@@ -39,13 +39,15 @@ export interface AscentOptions {
 const MAX_UNROLLED = 10;
 
 type Inputs = Record<string, NdArray>;
+const Programs = WeakMap<Policy, Program<Inputs, Record<string, Tensor>>>;
 
 /**
  * Projected gradient ascent (Madry 2018); one step of full length from the clean observation is FGSM (Goodfellow
  * 2015). ℓ∞ steps follow the sign of the gradient, ℓ2 steps its direction.
  */
 export class GradientPerturber implements Perturber {
-  readonly #programs = new WeakMap<Policy, Program<Inputs, Record<string, Tensor>>>();
+  /** by norm and policy */
+  readonly #programs = { linf: new Programs(), l2: new Programs() };
   /** Largest divisor of K that is small enough to unroll. */
   readonly #unrolled: number;
 
@@ -71,10 +73,11 @@ export class GradientPerturber implements Perturber {
     const isGaussian = policy.space.kind === "box";
     if (this.options.randomStart || isGaussian)
       randomStart(request, delta, this.options.randomStart ? 1 : 1e-2);
-    let program = this.#programs.get(policy);
+    if (norm === "gaussian") throw internalError(`${this.name} under Gaussian noise`);
+    let program = this.#programs[norm].get(policy);
     if (program === undefined) {
       program = this.#compile(policy, norm);
-      this.#programs.set(policy, program);
+      this.#programs[norm].set(policy, program);
     }
     const feed = {
       ...policyFeed(policy, parameters, {
@@ -83,18 +86,18 @@ export class GradientPerturber implements Perturber {
         actionMask: request.actionMask,
         agent: request.agent,
       }),
-      epsilon: f32([rows], epsilon),
+      epsilon: f32([fedRows(rows)], feedRows(epsilon, rows)),
       scale: f32([O], Float32Array.from(scale)),
     };
-    let current: NdArray = f32([rows, O], delta);
+    let current: NdArray = f32([fedRows(rows), O], feedRows(delta, rows));
     for (let done = 0; done < this.options.steps; done += this.#unrolled) {
       current = program.run({ ...feed, delta: current }).delta!;
     }
-    delta.set(current.data as Float32Array);
+    delta.set((current.data as Float32Array).subarray(0, rows * O));
   }
 
   /** δ → δ after the unrolled steps. */
-  #compile(policy: Policy, norm: PerturbRequest["norm"]): Program<Inputs, Record<string, Tensor>> {
+  #compile(policy: Policy, norm: "linf" | "l2"): Program<Inputs, Record<string, Tensor>> {
     const { stepSize } = this.options;
     return this.runtime.program<Inputs, Record<string, Tensor>>(
       `attack/${this.name}`,

@@ -17,6 +17,7 @@ const options = z.strictObject({
 });
 type RandomOptions = z.output<typeof options>;
 
+/** Gaussian noise is not here: the loop draws it itself. */
 class Noise implements Perturber {
   readonly name = "random";
 
@@ -36,7 +37,7 @@ class Noise implements Perturber {
         } else {
           const z = stream.normal();
           squared += z * z;
-          delta[k] = scale[i]! * z * (norm === "gaussian" ? epsilon[r]! : 1);
+          delta[k] = scale[i]! * z;
         }
       }
       // ℓ2: a random direction at full length.

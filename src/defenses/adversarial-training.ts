@@ -44,7 +44,7 @@ export const adversarialTraining: DefenseDefinition<z.output<typeof options>> = 
       cast: perturbCasting(
         learner.actorOfSeat,
         () => o.share,
-        () => (o.ramp === 0 ? 1 : Math.min(1, (loop?.progress ?? 0) / o.ramp)),
+        () => (o.ramp === 0 ? 1 : Math.min(1, loop.progress / o.ramp)),
       ),
       perturb: { threat, perturber },
     });

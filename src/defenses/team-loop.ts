@@ -71,18 +71,24 @@ export class TeamLoop implements TeamTraining {
     return this.iteration * this.steps * this.environment.copies;
   }
 
-  /** Share of the training that is over, in [0, 1). */
+  /** Share of the training that is over, in [0, 1]. */
   get progress(): number {
     return this.iteration / this.iterations;
   }
 
   step(): Metrics {
-    this.#rollout.run(this.steps);
-    const { progress } = this;
-    // Simultaneous: every learner learns from the same rollout, with the policies that made it.
-    const metrics = this.learners.map((learner) => learner.update(progress));
-    this.iteration++;
-    return Object.assign({ return: this.#tally.takeMeanReturn() }, ...metrics) as Metrics;
+    const before = this.saveState();
+    try {
+      this.#rollout.run(this.steps);
+      const { progress } = this;
+      // Simultaneous: every learner learns from the same rollout, with the policies that made it.
+      const metrics = this.learners.map((learner) => learner.update(progress));
+      this.iteration++;
+      return Object.assign({ return: this.#tally.takeMeanReturn() }, ...metrics) as Metrics;
+    } catch (error) {
+      this.loadState(before);
+      throw error;
+    }
   }
 
   team(): Team {
@@ -119,8 +125,10 @@ export class TeamLoop implements TeamTraining {
       learner.loadState({ arrays: saved[String(i)] ?? {}, meta: metas[i] ?? {} }, "team training");
     });
     this.#rollout.loadState(arrays.rollout ?? {});
+    // Episodes that could not be saved are counted from the start of the new ones.
     const { tally } = arrays;
-    this.#tally.loadState(tally !== undefined && isLeaf(tally) ? tally : undefined, this.#rollout.view);
+    if (this.#rollout.isResumable)
+      this.#tally.loadState(tally !== undefined && isLeaf(tally) ? tally : undefined, this.#rollout.view);
     this.iteration = meta.iteration;
   }
 

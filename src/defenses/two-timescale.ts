@@ -57,7 +57,7 @@ export const twoTimescale: DefenseDefinition<z.output<typeof options>> = {
     );
     const loop: TeamLoop = new TeamLoop(context, environment, steps, [team, adversary], {
       cast: hijackCasting(team.actorOfSeat, adversary.actorOfSeat, () =>
-        loop === undefined || loop.progress < warmup ? 0 : share,
+        loop.progress < warmup ? 0 : share,
       ),
       hijack: hijackOptions(threat),
     });

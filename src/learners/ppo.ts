@@ -9,71 +9,26 @@
 import { cloneArray, f32, type NdArray, ndarray } from "../core/array.js";
 import { NonFiniteError, UserError } from "../core/errors.js";
 import { RandomStream } from "../core/random.js";
+import { suggestion } from "../core/suggest.js";
 import { isLeaf, mapTree, type Tree } from "../core/tree.js";
 import { actionSize, maskSize } from "../env/index.js";
-import {
-  adam,
-  clipGlobalNorm,
-  huber,
-  layoutOf,
-  type Module,
-  mlp,
-  type NormalizerState,
-  orthogonal,
-  type ParamLayout,
-  valueNormalizer,
-  weightedMean,
-} from "../nn/index.js";
+import { adam, layoutOf, mlp, type NormalizerState, orthogonal, valueNormalizer } from "../nn/index.js";
 import { createPolicy, type Policy, PolicyActor, type TeamMember } from "../policy/index.js";
 import { OnPolicyBuffer, seatsOf, seatsOfAgents } from "../rollout/index.js";
 import type { Program } from "../runtime/index.js";
-import {
-  abs,
-  add,
-  clip,
-  concat,
-  constant,
-  div,
-  exp,
-  expand,
-  gather,
-  grad,
-  greater,
-  maximum,
-  minimum,
-  mul,
-  named,
-  neg,
-  oneHot,
-  reshape,
-  split,
-  sqrt,
-  square,
-  stopGradient,
-  sub,
-  sum,
-  type Tensor,
-  where,
-} from "../tensor/index.js";
+import type { Tensor } from "../tensor/index.js";
 import { computeAdvantages, normalizeAdvantages } from "./advantages.js";
 import type { Learner, LearnerContext, LearnerDefinition } from "./learner.js";
+import {
+  COLUMNS,
+  type MinibatchInputs,
+  minibatchGraph,
+  type PpoNetworks,
+  REPORTS,
+  valueGraph,
+} from "./ppo-graph.js";
 import { type PpoOptions, ppoOptions } from "./ppo-options.js";
 import type { Json, Metrics, SavedState } from "./training.js";
-
-/** Log-ratios beyond this cannot matter to a clipped objective, and exp of them would overflow to NaN. */
-const MAX_LOG_RATIO = 20;
-/** Columns of the per-sample array: one input to the program instead of six. */
-const COLUMNS = ["oldLogProb", "advantage", "returns", "oldValue", "actorWeight", "criticWeight"] as const;
-/** What one minibatch reports, in this order. */
-const REPORTS = [
-  "policyLoss",
-  "valueLoss",
-  "entropy",
-  "kl",
-  "clipFraction",
-  "actorGradNorm",
-  "criticGradNorm",
-] as const;
 
 /** Everything an update changes; a tree of arrays. */
 interface UnitState {
@@ -92,11 +47,7 @@ class PpoUnit {
   readonly actor: PolicyActor;
   state: UnitState;
 
-  readonly #critic: Module;
-  readonly #criticLayout: ParamLayout;
-  /** Number of agent ids that the critic's input is extended by; 0 for none. */
-  readonly #criticIds: number;
-  readonly #normalizer;
+  readonly #networks: PpoNetworks;
   readonly #values: Program<Tree<NdArray>, Record<string, Tensor>>;
   readonly #minibatch: Program<Tree<NdArray>, Tree<Tensor>>;
   readonly #shuffle: RandomStream;
@@ -116,7 +67,8 @@ class PpoUnit {
     const { environment, runtime, seed } = context;
     const spec = environment.spec.groups[group]!;
     const n = agents.length;
-    const ids = options.agentIds && n > 1 ? n : 0;
+    // Agents are told apart by their place in the group, also where the unit plays only some of it.
+    const ids = options.agentIds && n > 1 ? spec.agents.length : 0;
     this.buffer = new OnPolicyBuffer({
       environment,
       group,
@@ -140,37 +92,45 @@ class PpoUnit {
       outputGain: options.outputGain,
     });
     // Several values of one cell differ only through ids: a centralised critic has one value for all agents.
-    this.#criticIds = this.buffer.criticPerCopy ? 0 : ids;
-    this.#critic = mlp("critic", {
-      sizes: [this.buffer.criticSize + this.#criticIds, ...options.hidden, 1],
+    const criticIds = this.buffer.criticPerCopy ? 0 : ids;
+    const critic = mlp("critic", {
+      sizes: [this.buffer.criticSize + criticIds, ...options.hidden, 1],
       activation: options.activation,
       layerNorm: options.layerNorm,
       init: orthogonal(Math.SQRT2),
       outputInit: orthogonal(1),
     });
-    this.#criticLayout = layoutOf(this.#critic);
-    this.#normalizer =
-      options.valueNormBeta === null ? null : valueNormalizer({ beta: options.valueNormBeta });
+    const networks: PpoNetworks = {
+      policy: this.policy,
+      agents,
+      critic,
+      criticLayout: layoutOf(critic),
+      criticSize: this.buffer.criticSize,
+      criticPerCopy: this.buffer.criticPerCopy,
+      criticIds,
+      normalizer: options.valueNormBeta === null ? null : valueNormalizer({ beta: options.valueNormBeta }),
+    };
+    this.#networks = networks;
     const stream = (purpose: string) => RandomStream.from(seed, context.name, name, purpose);
     this.#shuffle = stream("minibatches");
     const optimizer = adam({ epsilon: options.adamEpsilon });
     const actorParameters = this.policy.initialParameters(stream("actor"));
-    const criticParameters = this.#criticLayout.initial(stream("critic"));
+    const criticParameters = networks.criticLayout.initial(stream("critic"));
     this.state = {
       actor: f32([actorParameters.length], actorParameters),
       critic: f32([criticParameters.length], criticParameters),
       actorAdam: optimizer.initial(actorParameters.length),
       criticAdam: optimizer.initial(criticParameters.length),
-      normalizer: this.#normalizer?.initial() ?? {},
+      normalizer: networks.normalizer?.initial() ?? {},
     };
     this.actor = new PolicyActor(`${context.name}/${name}`, runtime, this.policy, actorParameters, "sample");
     this.#values = runtime.program<Tree<NdArray>, Record<string, Tensor>>(
       "ppo/values",
-      (inputs) => this.#valueGraph(inputs as Record<string, Tensor>),
-      { freeRows: this.#criticIds > 0 ? ["input", "agent"] : ["input"] },
+      (inputs) => valueGraph(networks, inputs as Record<string, Tensor>),
+      { freeRows: criticIds > 0 ? ["input", "agent"] : ["input"] },
     );
     this.#minibatch = runtime.program<Tree<NdArray>, Tree<Tensor>>("ppo/minibatch", (inputs) =>
-      this.#minibatchGraph(inputs as unknown as MinibatchInputs),
+      minibatchGraph(networks, options, inputs as unknown as MinibatchInputs),
     );
     const cells = options.rolloutSteps * environment.copies;
     this.#advantage = new Float64Array(cells * n);
@@ -181,22 +141,33 @@ class PpoUnit {
 
   // ---------------------------------------------------------------- update
 
-  /** One iteration: values → advantages → epochs of minibatches. The state changes only if all of it succeeded. */
+  /**
+   * One iteration: values → advantages → epochs of minibatches.
+   * @throws NonFiniteError; the unit is then in the middle of an update, and the learner takes it back
+   */
   update(progress: number): Metrics {
     const { buffer, options } = this;
-    const cells = buffer.steps * buffer.copies;
     this.#estimate();
     const hasDecisions =
       options.normalizeAdvantages === "iteration"
         ? normalizeAdvantages(this.#advantage, buffer.actorWeight, 1e-5)
         : buffer.actorWeight.some((w) => w !== 0);
-    const returnsOfCritic = buffer.criticWeight.some((w) => w !== 0);
-    if (!hasDecisions && !returnsOfCritic) {
-      buffer.clear();
-      return Object.fromEntries(REPORTS.map((name) => [name, 0]));
-    }
-    this.#fillSamples();
+    const hasTargets = buffer.criticWeight.some((w) => w !== 0);
+    const totals = new Float64Array(REPORTS.length);
+    const runs = hasDecisions || hasTargets ? this.#descend(progress, totals) : 1;
+    buffer.clear();
+    return Object.fromEntries(REPORTS.map((name, i) => [name, totals[i]! / runs]));
+  }
 
+  /**
+   * Epochs of minibatches.
+   * @param totals out: sums of what the minibatches reported
+   * @returns how many there were
+   */
+  #descend(progress: number, totals: Float64Array): number {
+    const { buffer, options } = this;
+    const cells = buffer.steps * buffer.copies;
+    this.#fillSamples();
     const rate = options.schedule === "linear" ? 1 - progress : 1;
     const rates = f32(
       [2],
@@ -204,32 +175,27 @@ class PpoUnit {
     );
     const data = this.#data();
     const size = cells / options.minibatches;
-    const order = new Int32Array(cells);
-    const totals = new Float64Array(REPORTS.length);
-    let state = this.state;
+    const order = Int32Array.from({ length: cells }, (_, i) => i);
     let runs = 0;
     for (let epoch = 0; epoch < options.epochs; epoch++) {
       if (options.minibatches > 1) this.#shuffle.permutation(order);
-      else for (let i = 0; i < cells; i++) order[i] = i;
       let kl = 0;
       for (let m = 0; m < options.minibatches; m++) {
         const index = ndarray("int32", [size], order.slice(m * size, (m + 1) * size));
-        const inputs = { data, index, rates, ...state };
+        const inputs = { data, index, rates, ...this.state };
         const { reports, ...next } = this.#minibatch.run(inputs) as unknown as UnitState & {
           reports: NdArray;
         };
         this.#checkReports(reports, inputs);
-        state = next as unknown as UnitState;
+        this.state = next as unknown as UnitState;
         for (let i = 0; i < totals.length; i++) totals[i]! += reports.data[i] as number;
         kl += reports.data[REPORTS.indexOf("kl")] as number;
         runs++;
       }
       if (options.targetKl !== null && kl / options.minibatches > options.targetKl) break;
     }
-    this.state = state;
-    this.actor.policy.parameters = state.actor.data as Float32Array;
-    buffer.clear();
-    return Object.fromEntries(REPORTS.map((name, i) => [name, totals[i]! / runs]));
+    this.actor.policy.parameters = this.state.actor.data as Float32Array;
+    return runs;
   }
 
   /** Critic values of every state, and generalised advantages; all with the critic as it was before the update. */
@@ -243,12 +209,10 @@ class PpoUnit {
         normalizer: this.state.normalizer,
         input: f32([rows, buffer.criticSize], input),
       };
-      if (this.#criticIds > 0)
-        feed.agent = ndarray(
-          "int32",
-          [rows],
-          Int32Array.from({ length: rows }, (_, r) => r % n),
-        );
+      if (this.#networks.criticIds > 0) {
+        const agents = Int32Array.from({ length: rows }, (_, r) => this.agents[r % n]!);
+        feed.agent = ndarray("int32", [rows], agents);
+      }
       const value = this.#values.run(feed).value!.data as Float32Array;
       for (let r = 0; r < rows; r++) {
         const k = at(r);
@@ -291,14 +255,12 @@ class PpoUnit {
     const { buffer } = this;
     const C = COLUMNS.length;
     const samples = this.#samples;
-    const toNormal = this.#normalizer?.arrays.moments(this.state.normalizer as NormalizerState<NdArray>) ?? {
-      mean: 0,
-      std: 1,
-    };
+    const statistics = this.state.normalizer as NormalizerState<NdArray>;
+    const { mean, std } = this.#networks.normalizer?.arrays.moments(statistics) ?? { mean: 0, std: 1 };
     for (let k = 0; k < this.#advantage.length; k++) {
       samples[k * C] = buffer.logProb[k]!;
       samples[k * C + 1] = this.#advantage[k]!;
-      samples[k * C + 3] = (this.#value[k]! - toNormal.mean) / toNormal.std;
+      samples[k * C + 3] = (this.#value[k]! - mean) / std;
       samples[k * C + 4] = buffer.actorWeight[k]!;
       samples[k * C + 5] = buffer.criticWeight[k]!;
     }
@@ -342,214 +304,60 @@ class PpoUnit {
     );
   }
 
-  // ---------------------------------------------------------------- graphs
-
-  /** Critic output in normalised units [R] for inputs [R, C]. */
-  #criticOutput(parameters: Tensor, input: Tensor, agent: Tensor | undefined): Tensor {
-    const x = agent === undefined ? input : concat([input, oneHot(agent, this.#criticIds)], 1);
-    const output = this.#critic.forward(this.#criticLayout.unpack(parameters), x);
-    return sum(output, [1]);
-  }
-
-  #valueGraph(inputs: Record<string, Tensor>): Record<string, Tensor> {
-    const output = this.#criticOutput(inputs.critic!, inputs.input!, inputs.agent);
-    const value =
-      this.#normalizer?.denormalize(inputs.normalizer as unknown as NormalizerState<Tensor>, output) ??
-      output;
-    return { value };
-  }
-
-  /** One gradient step of actor and critic, each with its own Adam and its own clipped gradient. */
-  #minibatchGraph(inputs: MinibatchInputs): Tree<Tensor> {
-    const { options, policy } = this;
-    const { data, index, rates } = inputs;
-    const n = this.buffer.agents;
-    const B = index.shape[0]!;
-    const R = B * n;
-    const rows = (x: Tensor) => reshape(gather(x, index, 0), [R, ...x.shape.slice(2)]);
-    const column = Object.fromEntries(
-      split(
-        rows(data.samples),
-        COLUMNS.map(() => 1),
-        1,
-      ).map((x, i) => [COLUMNS[i]!, reshape(x, [R])]),
-    ) as Record<(typeof COLUMNS)[number], Tensor>;
-    const ids = () =>
-      constant(
-        ndarray(
-          "int32",
-          [R],
-          Int32Array.from({ length: R }, (_, r) => r % n),
-        ),
-      );
-
-    // Actor: clipped surrogate and entropy, over decisions that were this policy's own.
-    const decided = column.actorWeight;
-    const { distribution } = policy.forward(
-      inputs.actor,
-      {
-        obs: rows(data.obs),
-        actionMask: data.actionMask === undefined ? undefined : rows(data.actionMask),
-        agent: policy.usesAgentId ? ids() : undefined,
-      },
-      {},
-    );
-    const logRatio = clip(
-      sub(distribution.logProb(rows(data.action)), column.oldLogProb),
-      -MAX_LOG_RATIO,
-      MAX_LOG_RATIO,
-    );
-    const ratio = exp(logRatio);
-    const advantage =
-      options.normalizeAdvantages === "minibatch" ? standardize(column.advantage, decided) : column.advantage;
-    const clipped = clip(ratio, 1 - options.clipRatio, 1 + options.clipRatio);
-    const surrogate = minimum(mul(ratio, advantage), mul(clipped, advantage));
-    const policyLoss = named(neg(weightedMean(surrogate, decided)), "actor/policyLoss");
-    const entropy = named(weightedMean(distribution.entropy(), decided), "actor/entropy");
-    const actorLoss = sub(policyLoss, mul(entropy, options.entropyCoef));
-
-    // Critic: Huber loss in normalised units, the normaliser updated first with this minibatch's targets.
-    const counted = column.criticWeight;
-    const normalizer =
-      this.#normalizer?.update(inputs.normalizer, column.returns, counted) ?? inputs.normalizer;
-    const target = this.#normalizer?.normalize(normalizer, column.returns) ?? column.returns;
-    const criticInput = reshape(gather(data.critic, index, 0), [
-      B * data.critic.shape[1]!,
-      this.buffer.criticSize,
-    ]);
-    const output = this.#criticOutput(inputs.critic, criticInput, this.#criticIds > 0 ? ids() : undefined);
-    const value = this.buffer.criticPerCopy ? reshape(expand(reshape(output, [B, 1]), [B, n]), [R]) : output;
-    const loss = (v: Tensor) => {
-      const error = sub(stopGradient(target), v);
-      return options.huberDelta === null ? mul(square(error), 0.5) : huber(error, options.huberDelta);
-    };
-    const clippedValue =
-      options.valueClip === null
-        ? null
-        : add(column.oldValue, clip(sub(value, column.oldValue), -options.valueClip, options.valueClip));
-    const valueLoss = named(
-      weightedMean(clippedValue === null ? loss(value) : maximum(loss(value), loss(clippedValue)), counted),
-      "critic/valueLoss",
-    );
-
-    // Steps.
-    const optimizer = adam({ epsilon: options.adamEpsilon });
-    const [actorRate, criticRate] = split(rates, [1, 1]);
-    const descend = (
-      objective: Tensor,
-      parameters: Tensor,
-      state: Record<string, Tensor>,
-      rate: Tensor,
-      weight: Tensor,
-    ) => {
-      const raw = grad(objective, parameters);
-      const { gradient, norm } = clipGlobalNorm(raw, options.maxGradNorm ?? Infinity);
-      const stepped = optimizer.step(parameters, gradient, state, reshape(rate, []));
-      // A minibatch without a single entry of ours changes nothing; Adam's momentum alone would.
-      const some = greater(sum(weight), 0);
-      return {
-        norm,
-        parameters: where(some, stepped.params, parameters),
-        state: selectTree(some, stepped.state, state),
-      };
-    };
-    const actor = descend(actorLoss, inputs.actor, inputs.actorAdam, actorRate!, decided);
-    const critic = descend(valueLoss, inputs.critic, inputs.criticAdam, criticRate!, counted);
-    const outside = greater(abs(sub(ratio, 1)), options.clipRatio);
-    const reports = [
-      policyLoss,
-      valueLoss,
-      entropy,
-      // k3 estimator of KL(old ‖ new) (Schulman 2020): unbiased, never negative.
-      weightedMean(sub(sub(ratio, 1), logRatio), decided),
-      weightedMean(where(outside, onesOf(ratio), mul(ratio, 0)), decided),
-      actor.norm,
-      critic.norm,
-    ];
-    return {
-      actor: actor.parameters,
-      critic: critic.parameters,
-      actorAdam: actor.state,
-      criticAdam: critic.state,
-      normalizer,
-      reports: concat(
-        reports.map((x) => reshape(x, [1])),
-        0,
-      ),
-    };
-  }
-
   // ---------------------------------------------------------------- saving
 
-  saveState(): { arrays: Tree<NdArray>; shuffle: Json } {
-    return { arrays: mapTree<NdArray, NdArray>(this.state, cloneArray), shuffle: [...this.#shuffle.state] };
+  /** Puts everything back as it is now, in case an update fails. Nothing is copied: updates make new arrays. */
+  checkpoint(): () => void {
+    const { state } = this;
+    const shuffle = this.#shuffle.state.slice();
+    return () => this.#restore(state, shuffle);
   }
 
-  loadState(arrays: Tree<NdArray> | undefined, shuffle: Json | undefined, place: string): void {
+  #restore(state: UnitState, shuffle: ArrayLike<number>): void {
+    this.state = state;
+    this.#shuffle.state.set(shuffle);
+    this.actor.policy.parameters = state.actor.data as Float32Array;
+    this.buffer.clear();
+  }
+
+  saveState(): { arrays: Tree<NdArray>; meta: Json } {
+    return {
+      arrays: mapTree<NdArray, NdArray>(this.state, cloneArray),
+      meta: { shuffle: [...this.#shuffle.state], networks: this.#describe() },
+    };
+  }
+
+  /** What a saved state must agree on beside the number of parameters. */
+  #describe(): string {
+    const { policy, criticLayout } = this.#networks;
+    const entries = [...policy.layout.entries, ...criticLayout.entries];
+    return entries.map(({ name, shape }) => `${name} [${shape.join(", ")}]`).join("; ");
+  }
+
+  /** The assignment that a saved state asks for, once it is known to fit. */
+  checked(arrays: Tree<NdArray> | undefined, meta: Json | undefined, place: string): () => void {
     const where = `${place}, ${this.context.name}/${this.name}`;
+    const { shuffle, networks } = (meta ?? {}) as { shuffle?: Json; networks?: Json };
     if (arrays === undefined || isLeaf(arrays) || !Array.isArray(shuffle) || shuffle.length !== 4) {
       throw new UserError(`${where}: holds no PPO state.`);
     }
-    this.state = mapTree<NdArray, NdArray>(this.state, (now, path) => {
+    const state = mapTree<NdArray, NdArray>(this.state, (now, path) => {
       let node: Tree<NdArray> | undefined = arrays;
       for (const key of path.split("/")) node = node === undefined || isLeaf(node) ? undefined : node[key];
-      if (
-        node === undefined ||
-        !isLeaf(node) ||
-        node.dtype !== now.dtype ||
-        node.data.length !== now.data.length
-      ) {
-        const got = node === undefined || !isLeaf(node) ? "nothing" : `${node.data.length} numbers`;
+      const found = node !== undefined && isLeaf(node) ? node : undefined;
+      if (found?.dtype !== now.dtype || found.data.length !== now.data.length) {
+        const got = found === undefined ? "nothing" : `${found.data.length} ${found.dtype} numbers`;
         throw new UserError(
-          `${where}, "${path}": got ${got}, expected ${now.data.length} (a state of another network?).`,
+          `${where}, "${path}": got ${got}, expected ${now.data.length} ${now.dtype} (a state of another network?).`,
         );
       }
-      return { ...node, shape: now.shape } as NdArray;
+      return cloneArray({ ...found, shape: now.shape } as NdArray);
     }) as UnitState;
-    this.#shuffle.state.set(shuffle as number[]);
-    this.actor.policy.parameters = this.state.actor.data as Float32Array;
+    if (networks !== this.#describe()) {
+      throw new UserError(`${where}: got networks ${String(networks)}, expected ${this.#describe()}.`);
+    }
+    return () => this.#restore(state, shuffle as number[]);
   }
-}
-
-interface MinibatchInputs {
-  readonly data: {
-    readonly obs: Tensor;
-    readonly samples: Tensor;
-    readonly action: Tensor;
-    readonly actionMask?: Tensor;
-    readonly critic: Tensor;
-  };
-  readonly index: Tensor;
-  readonly rates: Tensor;
-  readonly actor: Tensor;
-  readonly critic: Tensor;
-  readonly actorAdam: Record<string, Tensor>;
-  readonly criticAdam: Record<string, Tensor>;
-  readonly normalizer: NormalizerState<Tensor>;
-}
-
-const onesOf = (x: Tensor) => add(mul(x, 0), 1);
-
-/** Weighted (x − mean) / (std + 1e-8) (cleanrl). */
-function standardize(x: Tensor, weight: Tensor): Tensor {
-  const total = maximum(sum(weight), 1);
-  const centred = sub(x, div(sum(mul(x, weight)), total));
-  const variance = div(sum(mul(square(centred), weight)), total);
-  return div(centred, add(sqrt(variance), 1e-8));
-}
-
-function selectTree(condition: Tensor, yes: Tree<Tensor>, no: Tree<Tensor>): Tree<Tensor> {
-  if (isLeaf(yes)) return where(condition, yes, no as Tensor);
-  return Object.fromEntries(
-    Object.keys(yes).map((key) => [
-      key,
-      selectTree(
-        condition,
-        (yes as Record<string, Tree<Tensor>>)[key]!,
-        (no as Record<string, Tree<Tensor>>)[key]!,
-      ),
-    ]),
-  );
 }
 
 /** Observation entries that all agents of the unit ignore; agents that share parameters must ignore the same. */
@@ -559,12 +367,18 @@ function ignoredRanges(
   agents: readonly number[],
 ): (readonly [number, number])[] {
   const spec = context.environment.spec.groups[group]!;
-  const lists = agents.map((i) => context.ignore[spec.agents[i]!] ?? []);
-  const first = [...lists[0]!].sort().join(", ");
-  for (const list of lists) {
-    if ([...list].sort().join(", ") !== first) {
+  const known = spec.features.map((f) => f.name);
+  const lists = agents.map((i) => [...(context.ignore[spec.agents[i]!] ?? [])].sort());
+  for (const [k, list] of lists.entries()) {
+    const unknown = list.find((name) => !known.includes(name));
+    if (unknown !== undefined) {
       throw new UserError(
-        `ignore: agents of group "${spec.name}" share parameters but ignore different features ("${first}" and "${[...list].sort().join(", ")}"). Use sharing: separate.`,
+        `ignore, ${spec.agents[agents[k]!]}: got "${unknown}", expected an observation feature. ${suggestion(unknown, known)}`,
+      );
+    }
+    if (list.join() !== lists[0]!.join()) {
+      throw new UserError(
+        `ignore: agents of group "${spec.name}" share parameters but ignore different features ("${lists[0]!.join(", ")}" and "${list.join(", ")}"). Use sharing: separate.`,
       );
     }
   }
@@ -607,11 +421,18 @@ class PpoLearner implements Learner {
   }
 
   update(progress: number): Metrics {
+    // All units or none: a team half of whose members have learned is no state to go on from.
+    const undo = this.#units.map((unit) => unit.checkpoint());
     const metrics: Record<string, number> = {};
-    for (const unit of this.#units) {
-      for (const [name, value] of Object.entries(unit.update(progress))) {
-        metrics[`${this.context.name}/${unit.name}/${name}`] = value;
+    try {
+      for (const unit of this.#units) {
+        for (const [name, value] of Object.entries(unit.update(progress))) {
+          metrics[`${this.context.name}/${unit.name}/${name}`] = value;
+        }
       }
+    } catch (error) {
+      for (const restore of undo) restore();
+      throw error;
     }
     return metrics;
   }
@@ -631,13 +452,15 @@ class PpoLearner implements Learner {
     const saved = this.#units.map((unit) => [unit.name, unit.saveState()] as const);
     return {
       arrays: Object.fromEntries(saved.map(([name, s]) => [name, s.arrays])),
-      meta: Object.fromEntries(saved.map(([name, s]) => [name, s.shuffle])),
+      meta: Object.fromEntries(saved.map(([name, s]) => [name, s.meta])),
     };
   }
 
   loadState(state: SavedState, place: string): void {
-    if (isLeaf(state.arrays)) throw new UserError(`${place}: holds no PPO state.`);
-    for (const unit of this.#units) unit.loadState(state.arrays[unit.name], state.meta[unit.name], place);
+    const { arrays, meta } = state;
+    if (isLeaf(arrays)) throw new UserError(`${place}: holds no PPO state.`);
+    const loads = this.#units.map((unit) => unit.checked(arrays[unit.name], meta[unit.name], place));
+    for (const load of loads) load();
   }
 }
 

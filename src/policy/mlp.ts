@@ -1,6 +1,5 @@
 /** The feed-forward policy: observation (and agent id) → MLP → distribution over actions. */
-import type { NdArray } from "../core/array.js";
-import { f32 } from "../core/array.js";
+import { type NdArray, ndarray } from "../core/array.js";
 import { UserError } from "../core/errors.js";
 import type { RandomStream } from "../core/random.js";
 import type { Tree } from "../core/tree.js";
@@ -16,7 +15,7 @@ import {
   orthogonal,
   type ParamLayout,
 } from "../nn/index.js";
-import { concat, constant, mul, oneHot, sigmoid, type Tensor } from "../tensor/index.js";
+import { concat, constant, mul, oneHot, sigmoid, type Tensor, where } from "../tensor/index.js";
 import type { Policy, PolicyConfig, PolicyInputs, PolicyOutputs } from "./policy.js";
 
 /** HARL's Gaussian scale: σ = 0.5 · sigmoid(s), one state-independent s per dimension, starting at 1 (σ = 0.366). */
@@ -66,9 +65,10 @@ class MlpPolicy implements Policy {
     const named = this.layout.unpack(parameters);
     let x = inputs.obs;
     if (config.ignored.length > 0) {
-      const keep = new Float32Array(config.obsSize).fill(1);
+      // Selected, not multiplied: not even a NaN gets through.
+      const keep = new Uint8Array(config.obsSize).fill(1);
       for (const [offset, size] of config.ignored) keep.fill(0, offset, offset + size);
-      x = mul(x, constant(f32([config.obsSize], keep)));
+      x = where(constant(ndarray("bool", [config.obsSize], keep)), x, 0);
     }
     if (config.agentIds > 0) {
       if (inputs.agent === undefined)

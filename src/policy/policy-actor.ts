@@ -1,5 +1,6 @@
 /** A controller with a policy: one forward program for any number of rows, sampling outside the graph. */
 import { type NdArray, ndarray } from "../core/array.js";
+import { NonFiniteError } from "../core/errors.js";
 import type { Tree } from "../core/tree.js";
 import { maskSize } from "../env/index.js";
 import { argMaxOf, sampleCategorical } from "../nn/index.js";
@@ -12,8 +13,23 @@ const LOG_SQRT_2PI = 0.9189385332046727;
 
 type Inputs = Record<string, NdArray>;
 
+/** With one row the engine multiplies in another order than with several: a lone row is fed twice. */
+export function fedRows(count: number): number {
+  return Math.max(count, 2);
+}
+
+/** `data` of `count` rows as `fedRows(count)` rows. */
+export function feedRows<T extends Float32Array | Int32Array | Uint8Array>(data: T, count: number): T {
+  if (count !== 1) return data;
+  const twice = new (data.constructor as new (length: number) => T)(2 * data.length);
+  twice.set(data);
+  twice.set(data, data.length);
+  return twice;
+}
+
 /**
- * The trees that a policy's forward program takes and gives.
+ * The tree that a policy's forward program takes. What a row gives must not depend on the rows beside it, to the
+ * last bit: see `fedRows`.
  * @param rows any number; every call may have another
  */
 export function policyFeed(
@@ -27,14 +43,15 @@ export function policyFeed(
   },
 ): Inputs {
   const { count } = rows;
+  const fed = fedRows(count);
   const feed: Inputs = {
     parameters: ndarray("float32", [parameters.length], parameters),
-    obs: ndarray("float32", [count, policy.obsSize], rows.obs),
+    obs: ndarray("float32", [fed, policy.obsSize], feedRows(rows.obs, count)),
   };
   if (policy.usesActionMask && rows.actionMask !== null) {
-    feed.actionMask = ndarray("bool", [count, maskSize(policy.space)], rows.actionMask);
+    feed.actionMask = ndarray("bool", [fed, maskSize(policy.space)], feedRows(rows.actionMask, count));
   }
-  if (policy.usesAgentId) feed.agent = ndarray("int32", [count], rows.agent);
+  if (policy.usesAgentId) feed.agent = ndarray("int32", [fed], feedRows(rows.agent, count));
   return feed;
 }
 
@@ -76,29 +93,26 @@ export class PolicyActor implements Actor {
     return this.policy.policy.initialState(rows);
   }
 
+  /** @throws NonFiniteError naming the first bad tensor, where parameters or observations lead to NaN or Inf */
   act(batch: ActBatch): void {
     const { policy, parameters } = this.policy;
-    const outputs = this.#forward.run(
-      policyFeed(policy, parameters, {
-        count: batch.rows,
-        obs: batch.obs,
-        actionMask: batch.actionMask,
-        agent: batch.agent,
-      }),
-    );
+    const { rows: count, obs, actionMask, agent } = batch;
+    const feed = policyFeed(policy, parameters, { count, obs, actionMask, agent });
+    const outputs = this.#forward.run(feed);
     const { space } = policy;
     if (space.kind === "box") {
-      this.#gaussian(
-        batch,
-        outputs.mean!.data as Float32Array,
-        outputs.std!.data as Float32Array,
-        space.low.length,
-      );
-      return;
+      const { mean, std } = outputs;
+      this.#gaussian(batch, mean!.data as Float32Array, std!.data as Float32Array, space.low.length);
+    } else {
+      const sizes = space.kind === "discrete" ? [space.n] : space.sizes;
+      this.#categorical(batch, outputs.logProbs!.data as Float32Array, sizes);
     }
-    const logProbs = outputs.logProbs!.data as Float32Array;
-    const sizes = space.kind === "discrete" ? [space.n] : space.sizes;
-    this.#categorical(batch, logProbs, sizes);
+    const bad = batch.logProb.findIndex((x) => !Number.isFinite(x));
+    if (bad < 0) return;
+    const first = this.#forward.firstNonFiniteTensor(feed) ?? "not found when run again";
+    throw new NonFiniteError(
+      `${this.name}, program "policy/act": the log-probability of row ${bad} is ${batch.logProb[bad]}; the first tensor that is not finite is ${first}.`,
+    );
   }
 
   #categorical(batch: ActBatch, logProbs: Float32Array, sizes: readonly number[]): void {
@@ -123,7 +137,7 @@ export class PolicyActor implements Actor {
   #gaussian(batch: ActBatch, mean: Float32Array, std: Float32Array, D: number): void {
     const { action, logProb, streams } = batch;
     // A state-independent σ comes as one row for all.
-    const perRow = std.length === batch.rows * D;
+    const perRow = std.length === mean.length;
     for (let r = 0; r < batch.rows; r++) {
       let sum = 0;
       for (let d = 0; d < D; d++) {

@@ -1,9 +1,11 @@
 /** A trained team, frozen: who is played by which parameters; its form on disk. */
-import { type NdArray, ndarray } from "../core/array.js";
+import { ndarray } from "../core/array.js";
 import { UserError } from "../core/errors.js";
 import type { Json, SavedState } from "../core/saved-state.js";
 import { isLeaf } from "../core/tree.js";
 import type { EnvironmentSpec, Space } from "../env/contract.js";
+import { nonFinitePosition } from "../runtime/index.js";
+import { savedMembers } from "./config-schema.js";
 import { createPolicy } from "./mlp.js";
 import type { Policy, PolicyConfig } from "./policy.js";
 
@@ -48,34 +50,38 @@ export function saveTeam(team: Team): SavedState {
  * @throws UserError if the saved team is of another environment or network, or is not a team at all
  */
 export function loadTeam(saved: SavedState, spec: EnvironmentSpec, place: string): Team {
-  const { members, environment } = saved.meta;
-  if (!Array.isArray(members)) throw new UserError(`${place}: holds no team (no list of members).`);
-  const loaded = (members as readonly Json[]).map((entry): TeamMember => {
-    const member = entry as { name: string; group: string; agents: readonly string[]; policy: Json };
+  const { environment } = saved.meta;
+  const parsed = savedMembers.safeParse(saved.meta.members);
+  if (!parsed.success) {
+    const { path, message } = parsed.error.issues[0]!;
+    throw new UserError(`${place}: holds no team (${["members", ...path].join(".")}: ${message}).`);
+  }
+  const loaded = parsed.data.map((member): TeamMember => {
+    const { name, agents, policy: config } = member;
+    const where = `${place}, member "${name}"`;
     const group = spec.groups.find((g) => g.name === member.group);
-    if (group === undefined || !member.agents.every((a) => group.agents.includes(a))) {
+    if (group === undefined || !agents.every((a) => group.agents.includes(a))) {
       throw new UserError(
-        `${place}: the team plays ${member.agents.join(", ")} of group "${member.group}" (trained on ${String(environment)}), which ${spec.id} does not have.`,
+        `${place}: the team plays ${agents.join(", ")} of group "${member.group}" (trained on ${String(environment)}), which ${spec.id} does not have.`,
       );
     }
-    const config = decodeConfig(member.policy);
     if (config.obsSize !== group.obsSize) {
       throw new UserError(
-        `${place}, member "${member.name}": got observations of ${config.obsSize} numbers, expected ${group.obsSize} for ${spec.id}.`,
+        `${where}: got observations of ${config.obsSize} numbers, expected ${group.obsSize} for ${spec.id}.`,
       );
     }
-    if (JSON.stringify(encodeSpace(config.space)) !== JSON.stringify(encodeSpace(group.action))) {
-      throw new UserError(`${place}, member "${member.name}": its actions are not those of ${spec.id}.`);
+    const sameActions =
+      JSON.stringify(encodeSpace(config.space)) === JSON.stringify(encodeSpace(group.action));
+    if (!sameActions || config.actionMask !== group.hasActionMask) {
+      throw new UserError(`${where}: its actions are not those of ${spec.id}.`);
+    }
+    if (config.agentIds > 0 && config.agentIds !== group.agents.length) {
+      throw new UserError(
+        `${where}: got ids for ${config.agentIds} agents, expected ${group.agents.length} for ${spec.id}.`,
+      );
     }
     const policy = createPolicy(config);
-    const leaf = isLeaf(saved.arrays) ? undefined : saved.arrays[member.name];
-    const got = leaf === undefined || !isLeaf(leaf) ? 0 : leaf.data.length;
-    if (got !== policy.layout.size) {
-      throw new UserError(
-        `${place}, member "${member.name}": got ${got} parameters, expected ${policy.layout.size}.`,
-      );
-    }
-    return { ...member, policy, parameters: (leaf as NdArray<"float32">).data };
+    return { ...member, policy, parameters: parametersOf(saved, name, policy.layout.size, where) };
   });
   const played = loaded.flatMap((m) => [...m.agents]);
   for (const agent of spec.groups.flatMap((g) => g.agents)) {
@@ -84,6 +90,19 @@ export function loadTeam(saved: SavedState, spec: EnvironmentSpec, place: string
       throw new UserError(`${place}: agent "${agent}" is played ${times} times, expected once.`);
   }
   return { environment: String(environment), members: loaded };
+}
+
+function parametersOf(saved: SavedState, name: string, size: number, where: string): Float32Array {
+  const leaf = isLeaf(saved.arrays) ? undefined : saved.arrays[name];
+  const array = leaf !== undefined && isLeaf(leaf) ? leaf : undefined;
+  if (array?.data.length !== size || array.dtype !== "float32") {
+    const got = array === undefined ? "no" : `${array.data.length} ${array.dtype}`;
+    throw new UserError(`${where}: got ${got} parameters, expected ${size} float32.`);
+  }
+  const bad = nonFinitePosition(array);
+  if (bad >= 0)
+    throw new UserError(`${where}: parameter ${bad} is ${array.data[bad]}, expected a finite number.`);
+  return array.data as Float32Array;
 }
 
 // JSON has no infinities, and unbounded boxes need them.
@@ -97,11 +116,4 @@ function encodeSpace(space: Space): Json {
 
 function encodeConfig(config: PolicyConfig): Json {
   return { ...config, space: encodeSpace(config.space) } as unknown as Json;
-}
-
-function decodeConfig(json: Json): PolicyConfig {
-  const config = json as unknown as PolicyConfig;
-  if (config.space.kind !== "box") return config;
-  const { low, high } = config.space;
-  return { ...config, space: { kind: "box", low: low.map(Number), high: high.map(Number) } };
 }

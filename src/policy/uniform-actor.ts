@@ -1,5 +1,6 @@
 /** Uniformly random legal actions: the floor that every attack and every team is compared with. */
 import type { NdArray } from "../core/array.js";
+import { UserError } from "../core/errors.js";
 import type { Tree } from "../core/tree.js";
 import type { Space } from "../env/contract.js";
 import { maskSize } from "../env/index.js";
@@ -13,7 +14,9 @@ export class UniformActor implements Actor {
     readonly space: Space,
   ) {
     if (space.kind === "box" && [...space.low, ...space.high].some((x) => !Number.isFinite(x))) {
-      throw new RangeError(`uniform actor "${name}": the box has no finite bounds to draw between`);
+      throw new UserError(
+        `random actions of "${name}": the box is unbounded, expected finite bounds to draw between.`,
+      );
     }
   }
 

@@ -1,8 +1,11 @@
 /** Films whole episodes of chosen copies: frames, actions, who was controlled, what was perturbed. */
-import type { Film, FilmStep } from "../core/film.js";
+import type { Film, FilmStep, Frame } from "../core/film.js";
 import { actionSize } from "../env/index.js";
 import { type Seats, seatsOf } from "./seats.js";
 import type { Recorder, StepView } from "./types.js";
+
+/** The picture of an environment that draws none. */
+const BLANK: Frame = { shapes: [], captions: [] };
 
 interface Reel {
   steps: FilmStep[];
@@ -17,8 +20,8 @@ export class FilmRecorder implements Recorder {
   #seats: Seats | null = null;
 
   /**
-   * Films the first episode of each copy below `copies` (counted in the larger set that shares the seed). The
-   * environment must have been created with `keepFinalFrames`.
+   * Films the first episode of each copy below `copies` (counted in the larger set that shares the seed). For the
+   * last picture the environment must have been created with `keepFinalFrames`.
    */
   constructor(
     readonly copies: number,
@@ -58,16 +61,15 @@ export class FilmRecorder implements Recorder {
       }
       reward /= seats.count;
       reel.episodeReturn += reward;
-      const step = reel.steps[reel.steps.length - 1]!;
-      reel.steps[reel.steps.length - 1] = { ...step, reward };
+      const last = reel.steps.length - 1;
+      reel.steps[last] = { ...reel.steps[last]!, reward };
     }
     const { ended } = environment;
     for (let r = 0; r < ended.count; r++) {
       const e = ended.copies[r]!;
       const reel = this.#reels.get(e);
       if (reel === undefined) continue;
-      const frame = ended.frames[r];
-      if (frame !== null && frame !== undefined) reel.steps.push({ frame, controlled: [], perturbed: {} });
+      reel.steps.push({ frame: ended.frames[r] ?? BLANK, controlled: [], perturbed: {} });
       this.films.push({
         environment: spec.id,
         team: this.labels.team,
@@ -117,7 +119,7 @@ export class FilmRecorder implements Recorder {
       }
     }
     return {
-      frame: view.environment.frame!(e),
+      frame: view.environment.frame?.(e) ?? BLANK,
       actions,
       controlled,
       ...(controlled.length > 0 ? { intended } : {}),

@@ -4,6 +4,7 @@
  */
 import type { Environment } from "../env/contract.js";
 import { actionSize, maskSize } from "../env/index.js";
+import { copyRow } from "./rows.js";
 import { type Seats, seatsOf } from "./seats.js";
 import type { Recorder, StepView } from "./types.js";
 
@@ -220,18 +221,13 @@ function writeGlobal(
   const { spec } = environment;
   if (spec.stateSize > 0) {
     const from = ended === null ? environment.state : ended.state;
-    for (let k = 0; k < spec.stateSize; k++) out[offset + k] = from[e * spec.stateSize + k]!;
+    out.set(from.subarray(e * spec.stateSize, (e + 1) * spec.stateSize), offset);
     return;
   }
   for (let g = 0; g < spec.groups.length; g++) {
     const width = spec.groups[g]!.agents.length * spec.groups[g]!.obsSize;
     const from = ended === null ? environment.groups[g]!.obs : ended.obs[g]!;
-    for (let k = 0; k < width; k++) out[offset++] = from[e * width + k]!;
+    out.set(from.subarray(e * width, (e + 1) * width), offset);
+    offset += width;
   }
-}
-
-type Numbers = Float32Array | Int32Array | Uint8Array;
-
-function copyRow(from: Numbers, fromRow: number, to: Numbers, toRow: number, width: number): void {
-  for (let k = 0, a = fromRow * width, b = toRow * width; k < width; k++) to[b + k] = from[a + k]!;
 }

@@ -7,7 +7,8 @@ import type { RandomStream } from "../core/random.js";
 import type { Environment } from "../env/contract.js";
 import { maskSize } from "../env/index.js";
 import { type Ball, type ObservationThreat, projectRow } from "../threats/index.js";
-import { gather, type RowSet } from "./row-sets.js";
+import type { RowSet } from "./row-sets.js";
+import { gather } from "./rows.js";
 import { type Seats, seatsOfAgents } from "./seats.js";
 import type { Casting, GroupStep, Perturber } from "./types.js";
 
@@ -25,6 +26,8 @@ interface GroupStage {
   readonly seen: Float32Array;
   readonly mask: Uint8Array | null;
   readonly delta: Float32Array;
+  /** what the perturber is told; a copy of the ball's, for it may write there */
+  readonly scale: Float64Array;
 }
 
 export class PerturbStage {
@@ -73,6 +76,7 @@ export class PerturbStage {
         seen: new Float32Array(total * spec.obsSize),
         mask: spec.hasActionMask ? new Uint8Array(total * width) : null,
         delta: new Float32Array(total * spec.obsSize),
+        scale: scale.slice(),
       };
     });
   }
@@ -86,7 +90,8 @@ export class PerturbStage {
     const { threat } = this;
     for (let e = 0; e < coins.length; e++) {
       const falls = threat.probability >= 1 || coins[e]!.uniform() < threat.probability;
-      this.#scale[e] = falls ? casting.attackScale[e]! : 0;
+      const share = casting.attackScale[e]!;
+      this.#scale[e] = falls && share > 0 ? Math.min(share, 1) : 0;
     }
     for (const step of groups) {
       step.seen.set(step.obs);
@@ -102,7 +107,7 @@ export class PerturbStage {
     for (let r = 0; r < set.count; r++) {
       const row = set.rows[r]!;
       const i = row % stage.agents;
-      const radius = this.threat.epsilon * this.#scale[Math.floor(row / stage.agents)]!;
+      const radius = this.#radiusOf(set.group, row);
       if (stage.hit[i] === 0 || radius === 0 || step.acting[row] === 0) continue;
       rows[count] = row;
       epsilon[count] = radius;
@@ -112,28 +117,15 @@ export class PerturbStage {
     if (count === 0) return;
     const clean = stage.clean.subarray(0, count * obsSize);
     const delta = stage.delta.subarray(0, count * obsSize);
-    gather(step.obs, clean, rows, count, obsSize);
-    if (stage.mask !== null) gather(step.actionMask!, stage.mask, rows, count, stage.maskSize);
-    const streams = this.streams[set.group]!;
     delta.fill(0);
-    this.perturber.perturb(
-      {
-        rows: count,
-        victim: set.actor,
-        clean,
-        actionMask: stage.mask === null ? null : stage.mask.subarray(0, count * stage.maskSize),
-        agent: agent.subarray(0, count),
-        epsilon: epsilon.subarray(0, count),
-        scale: stage.ball.scale,
-        norm: stage.ball.norm,
-        streams: Array.from({ length: count }, (_, r) => streams[rows[r]!]!),
-      },
-      delta,
-    );
+    if (stage.ball.norm === "gaussian") this.#drawNoise(set.group, stage, count);
+    else this.#ask(set, step, stage, count);
+    // Again after the perturber had its hands on it: the truth is the environment's.
+    gather(step.obs, clean, rows, count, obsSize);
     for (let r = 0; r < count; r++) {
       const row = rows[r]!;
       // The float64 radius decides, not its float32 copy that the perturber was told.
-      const radius = this.threat.epsilon * this.#scale[Math.floor(row / stage.agents)]!;
+      const radius = this.#radiusOf(set.group, row);
       projectRow(stage.ball, radius, delta, clean, stage.seen, r * obsSize);
       let changed = 0;
       for (let i = 0; i < obsSize; i++) {
@@ -142,5 +134,44 @@ export class PerturbStage {
       }
       step.perturbed[row] = changed;
     }
+  }
+
+  /** The perturber's proposal. */
+  #ask(set: RowSet, step: GroupStep, stage: GroupStage, count: number): void {
+    const { rows, clean, mask, obsSize } = stage;
+    const streams = this.streams[set.group]!;
+    gather(step.obs, clean, rows, count, obsSize);
+    if (mask !== null) gather(step.actionMask!, mask, rows, count, stage.maskSize);
+    this.perturber.perturb(
+      {
+        rows: count,
+        victim: set.actor,
+        clean: clean.subarray(0, count * obsSize),
+        actionMask: mask === null ? null : mask.subarray(0, count * stage.maskSize),
+        agent: stage.agent.subarray(0, count),
+        epsilon: stage.epsilon.subarray(0, count),
+        scale: stage.scale,
+        norm: stage.ball.norm,
+        streams: Array.from({ length: count }, (_, r) => streams[rows[r]!]!),
+      },
+      stage.delta.subarray(0, count * obsSize),
+    );
+    stage.scale.set(stage.ball.scale);
+  }
+
+  /** Gaussian noise knows no ball to stay in: the loop draws it itself, whoever the perturber is. */
+  #drawNoise(group: number, { rows, ball, delta, obsSize }: GroupStage, count: number): void {
+    for (let r = 0; r < count; r++) {
+      const radius = this.#radiusOf(group, rows[r]!);
+      const stream = this.streams[group]![rows[r]!]!;
+      for (let i = 0; i < obsSize; i++) {
+        if (ball.scale[i]! > 0) delta[r * obsSize + i] = radius * ball.scale[i]! * stream.normal();
+      }
+    }
+  }
+
+  /** ε of a row in this step. */
+  #radiusOf(group: number, row: number): number {
+    return this.threat.epsilon * this.#scale[Math.floor(row / this.#groups[group]!.agents)]!;
   }
 }

@@ -1,7 +1,11 @@
 /** Replays for off-policy learners: single transitions, and whole episodes. */
+import { type DType, type NdArray, ndarray } from "../core/array.js";
+import { UserError } from "../core/errors.js";
 import type { RandomStream } from "../core/random.js";
+import { isLeaf, type Tree } from "../core/tree.js";
 import type { Environment } from "../env/contract.js";
 import { actionSize, maskSize } from "../env/index.js";
+import { copyRow, type Numbers } from "./rows.js";
 import type { Recorder, StepView } from "./types.js";
 
 /** Rows of a replay are time steps of one copy; every field is [rows, …] over all n agents of a group. */
@@ -65,14 +69,28 @@ class TransitionTable {
     };
   }
 
+  /** Copies of all fields by name. */
+  saveState(): Record<string, NdArray> {
+    return Object.fromEntries(this.#fields().map(([name, data]) => [name, arrayOf(data.slice() as Numbers)]));
+  }
+
+  /** The assignments that `saved` asks for, once it is known that all of them fit. */
+  checked(saved: Tree<NdArray> | undefined, place: string): Assignment[] {
+    return this.#fields().map(([name, data]) => [data, fieldOf(saved, name, data, place)]);
+  }
+
+  #fields(): [name: string, data: Numbers][] {
+    return Object.entries(this.arrays).filter((field): field is [string, Numbers] => field[1] !== null);
+  }
+
   /** The part of copy e that is known when the actions are chosen. */
   writeAct(view: StepView, e: number, row: number): void {
     const { arrays, n, O, A, D, S } = this;
     const step = view.groups[this.group]!;
-    copy(step.seen, e, arrays.obs, row, n * O);
-    if (A > 0) copy(step.actionMask!, e, arrays.actionMask!, row, n * A);
-    copy(step.action, e, arrays.action, row, n * D);
-    copy(view.environment.state, e, arrays.state, row, S);
+    copyRow(step.seen, e, arrays.obs, row, n * O);
+    if (A > 0) copyRow(step.actionMask!, e, arrays.actionMask!, row, n * A);
+    copyRow(step.action, e, arrays.action, row, n * D);
+    copyRow(view.environment.state, e, arrays.state, row, S);
     for (let i = 0; i < n; i++) {
       arrays.acting[row * n + i] = step.acting[e * n + i]! & step.alive[e * n + i]!;
       arrays.controlled[row * n + i] = step.controlled[e * n + i]!;
@@ -84,19 +102,45 @@ class TransitionTable {
     const { arrays, n, O, A, S } = this;
     const { environment } = view;
     const group = environment.groups[this.group]!;
-    copy(group.reward, e, arrays.reward, row, n);
+    copyRow(group.reward, e, arrays.reward, row, n);
     arrays.terminated[row] = environment.terminated[e]!;
     if (endedRow >= 0) {
-      copy(environment.ended.obs[this.group]!, endedRow, arrays.nextObs, row, n * O);
-      copy(environment.ended.state, endedRow, arrays.nextState, row, S);
+      copyRow(environment.ended.obs[this.group]!, endedRow, arrays.nextObs, row, n * O);
+      copyRow(environment.ended.state, endedRow, arrays.nextState, row, S);
       // The last state's mask is gone with the reset: everything allowed, as targets there are cut or bootstrapped.
       if (A > 0) arrays.nextActionMask!.fill(1, row * n * A, (row + 1) * n * A);
       return;
     }
-    copy(group.obs, e, arrays.nextObs, row, n * O);
-    copy(environment.state, e, arrays.nextState, row, S);
-    if (A > 0) copy(group.actionMask!, e, arrays.nextActionMask!, row, n * A);
+    copyRow(group.obs, e, arrays.nextObs, row, n * O);
+    copyRow(environment.state, e, arrays.nextState, row, S);
+    if (A > 0) copyRow(group.actionMask!, e, arrays.nextActionMask!, row, n * A);
   }
+}
+
+type Assignment = readonly [into: Numbers, from: Numbers];
+
+function assign(assignments: readonly Assignment[]): void {
+  for (const [into, from] of assignments) into.set(from);
+}
+
+function dtypeOf(data: Numbers): DType {
+  if (data instanceof Float32Array) return "float32";
+  if (data instanceof Float64Array) return "float64";
+  return data instanceof Int32Array ? "int32" : "bool";
+}
+
+const arrayOf = (data: Numbers) => ndarray(dtypeOf(data), [data.length], data as never);
+
+/** @throws UserError unless `saved` has an array of that name, of the same type and length as `like` */
+function fieldOf(saved: Tree<NdArray> | undefined, name: string, like: Numbers, place: string): Numbers {
+  const leaf = saved === undefined || isLeaf(saved) ? undefined : saved[name];
+  const array = leaf !== undefined && isLeaf(leaf) ? leaf : undefined;
+  const expected = `${like.length} numbers of ${dtypeOf(like)}`;
+  const got = array === undefined ? "nothing" : `${array.data.length} numbers of ${array.dtype}`;
+  if (array === undefined || got !== expected) {
+    throw new UserError(`${place} state, "${name}": got ${got}, expected ${expected}.`);
+  }
+  return array.data as Numbers;
 }
 
 /** Row of each copy in the list of ended copies, −1 where it goes on. */
@@ -148,6 +192,18 @@ export class TransitionReplay implements Recorder {
       this.#table.writeOutcome(view, e, (this.#next + e) % this.capacity, this.#ended[e]!);
     this.#next = (this.#next + E) % this.capacity;
     this.#size = Math.min(this.capacity, this.#size + E);
+  }
+
+  saveState(): Tree<NdArray> {
+    return { rows: this.#table.saveState(), counters: arrayOf(Int32Array.of(this.#next, this.#size)) };
+  }
+
+  /** @throws UserError if the state is of a replay of another size or group; nothing has changed then */
+  loadState(saved: Tree<NdArray>): void {
+    const place = "transition replay";
+    const counters = fieldOf(saved, "counters", new Int32Array(2), place);
+    assign(this.#table.checked((saved as Record<string, Tree<NdArray>>).rows, place));
+    [this.#next, this.#size] = [counters[0]!, counters[1]!];
   }
 
   /** Uniformly random rows, with replacement. */
@@ -217,6 +273,31 @@ export class EpisodeReplay implements Recorder {
     }
   }
 
+  /** Running episodes included. */
+  saveState(): Tree<NdArray> {
+    return {
+      running: this.#running.saveState(),
+      stored: this.#stored.saveState(),
+      lengths: arrayOf(this.lengths.slice()),
+      elapsed: arrayOf(this.#elapsed.slice()),
+      counters: arrayOf(Int32Array.of(this.#next, this.#size)),
+    };
+  }
+
+  /** @throws UserError if the state is of a replay of another size or group; nothing has changed then */
+  loadState(saved: Tree<NdArray>): void {
+    const place = "episode replay";
+    const { running, stored } = (isLeaf(saved) ? {} : saved) as Record<string, Tree<NdArray> | undefined>;
+    const counters = fieldOf(saved, "counters", new Int32Array(2), place);
+    assign([
+      [this.lengths, fieldOf(saved, "lengths", this.lengths, place)],
+      [this.#elapsed, fieldOf(saved, "elapsed", this.#elapsed, place)],
+      ...this.#running.checked(running, place),
+      ...this.#stored.checked(stored, place),
+    ]);
+    [this.#next, this.#size] = [counters[0]!, counters[1]!];
+  }
+
   #store(e: number, length: number): void {
     const slot = this.#next;
     this.#next = (slot + 1) % this.capacity;
@@ -236,10 +317,4 @@ export class EpisodeReplay implements Recorder {
       );
     }
   }
-}
-
-type Numbers = Float32Array | Float64Array | Int32Array | Uint8Array;
-
-function copy(from: Numbers, fromRow: number, to: Numbers, toRow: number, width: number): void {
-  for (let k = 0, a = fromRow * width, b = toRow * width; k < width; k++) to[b + k] = from[a + k]!;
 }

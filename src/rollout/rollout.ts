@@ -6,18 +6,17 @@
  * Learners, attacks, defenses, evaluation and replays all run it; none re-implements it. Steps allocate nothing
  * beyond what actors and recorders allocate.
  */
-import type { NdArray } from "../core/array.js";
-import { ndarray } from "../core/array.js";
-import { SystemError, UserError } from "../core/errors.js";
+import { cloneArray, type NdArray, ndarray } from "../core/array.js";
+import { internalError, UserError } from "../core/errors.js";
 import { RandomStream } from "../core/random.js";
-import type { Tree } from "../core/tree.js";
-import { isLeaf } from "../core/tree.js";
+import { flattenTree, isLeaf, mapTree, type Tree } from "../core/tree.js";
 import type { Environment, EnvironmentSpec, EnvironmentState, GroupSpec } from "../env/contract.js";
 import { actionSize } from "../env/index.js";
 import type { Actor } from "../policy/actor.js";
 import type { ObservationThreat } from "../threats/index.js";
 import { PerturbStage } from "./perturb-stage.js";
 import { RowSet } from "./row-sets.js";
+import type { Numbers } from "./rows.js";
 import { type Seats, seatsOf } from "./seats.js";
 import type { CastFunction, Casting, GroupStep, Perturber, Recorder, StepView } from "./types.js";
 
@@ -147,6 +146,9 @@ export class Rollout {
     this.view.step = 0;
     this.view.firstCopy = first;
     this.#episode.fill(0);
+    for (const set of [...this.#own, ...this.#hijack]) {
+      for (let e = 0; e < this.environment.copies; e++) set.restart(e);
+    }
     for (let e = 0; e < this.environment.copies; e++) {
       this.#coinStreams.streams[e]!.reseed(seed, stream, "coin", first + e);
       this.#castStreams.streams[e]!.reseed(seed, stream, "casting", first + e);
@@ -203,14 +205,11 @@ export class Rollout {
       const { action, own, acting, controlled } = step;
       const rows = acting.length;
       controlled.fill(0);
-      if (bounds === null) {
-        for (let row = 0, k = 0; row < rows; row++) {
-          for (let d = 0; d < size; d++, k++) action[k] = acting[row] === 1 ? own.action[k]! : 0;
-        }
-      } else {
-        for (let row = 0, k = 0; row < rows; row++) {
-          for (let d = 0; d < size; d++, k++)
-            action[k] = within(acting[row] === 1 ? own.action[k]! : 0, bounds, d);
+      for (let row = 0, k = 0; row < rows; row++) {
+        const acts = acting[row] === 1;
+        for (let d = 0; d < size; d++, k++) {
+          const chosen = acts ? own.action[k]! : 0;
+          action[k] = bounds === null ? chosen : within(chosen, bounds, d);
         }
       }
     }
@@ -315,8 +314,8 @@ export class Rollout {
   }
 
   /**
-   * Everything that determines the rest of this rollout, recorders apart. Where the environment cannot be saved, only
-   * the streams: `loadState` then starts the episode batch again.
+   * Everything that determines the rest of this rollout, recorders apart. Where the environment cannot be saved, the
+   * running episodes are not in it: `loadState` then begins others.
    */
   saveState(): Tree<NdArray> {
     if (!this.#started) this.reset();
@@ -324,7 +323,9 @@ export class Rollout {
       ndarray("int32", [table.words.length], new Int32Array(table.words.slice().buffer));
     const states = (sets: readonly RowSet[]) =>
       Object.fromEntries(
-        sets.flatMap((set, i) => (isEmptyTree(set.state) ? [] : [[String(i), copyTree(set.state)]])),
+        sets.flatMap((set, i) =>
+          isEmptyTree(set.state) ? [] : [[String(i), mapTree<NdArray, NdArray>(set.state, cloneArray)]],
+        ),
       );
     const { controller, hijacker, attackScale, context } = this.#casting;
     return {
@@ -349,54 +350,79 @@ export class Rollout {
     };
   }
 
-  /** @throws UserError if the state is of a rollout of another shape */
+  /**
+   * Go on from a saved state. Where the environment cannot be saved, every copy begins a new episode, as after the
+   * end of the one that was running, and recorders are told so (`onReset`).
+   * @throws UserError if the state is of a rollout of another shape; nothing has changed then
+   */
   loadState(saved: Tree<NdArray>): void {
-    if (isLeaf(saved)) throw new UserError("rollout state: got one array, expected a tree of arrays.");
-    const take = (path: string, into: { set(data: ArrayLike<number>): void; readonly length: number }) => {
-      let node: Tree<NdArray> | undefined = saved;
-      for (const key of path.split("/")) node = node === undefined || isLeaf(node) ? undefined : node[key];
-      if (node === undefined || !isLeaf(node) || node.data.length !== into.length) {
-        const got = node === undefined || !isLeaf(node) ? "nothing" : `${node.data.length} numbers`;
-        throw new UserError(`rollout state, "${path}": got ${got}, expected ${into.length} numbers.`);
-      }
-      into.set(node.data as Float32Array);
-    };
+    const counters = new Int32Array(2);
+    const targets: [path: string, into: Numbers][] = [
+      ["counters", counters],
+      ["episode", this.#episode],
+      ["streams/own", new Int32Array(this.#ownStreams.words.buffer)],
+      ["streams/hijack", new Int32Array(this.#hijackStreams.words.buffer)],
+      ["streams/coin", new Int32Array(this.#coinStreams.words.buffer)],
+      ["streams/cast", new Int32Array(this.#castStreams.words.buffer)],
+      ["streams/perturb", new Int32Array(this.#perturbStreams.words.buffer)],
+    ];
     if (this.isResumable) {
-      const environment = saved.environment;
+      const { controller, hijacker, attackScale, context } = this.#casting;
+      for (const [name, into] of Object.entries({ controller, hijacker, attackScale, context })) {
+        targets.push([`casting/${name}`, into]);
+      }
+      for (const [role, sets] of [["own", this.#own] as const, ["hijack", this.#hijack] as const]) {
+        sets.forEach((set, i) => {
+          const leaves = isEmptyTree(set.state) ? [] : flattenTree(set.state);
+          for (const [path, leaf] of leaves) {
+            targets.push([[role, i, path].filter((part) => part !== "").join("/"), leaf.data as Numbers]);
+          }
+        });
+      }
+    }
+    const values = targets.map(([path, into]) => leafOf(saved, path, into.length));
+    if (this.isResumable) {
+      const environment = (saved as Record<string, Tree<NdArray>>).environment;
       if (environment === undefined) throw new UserError(`rollout state: no state of ${this.spec.id} in it.`);
       this.environment.loadState!(environment as EnvironmentState);
-    } else {
-      this.reset();
     }
-    const counters = new Int32Array(2);
-    take("counters", counters);
-    this.view.step = counters[0]!;
-    this.view.firstCopy = counters[1]!;
-    take("episode", this.#episode);
-    take("streams/own", new Int32Array(this.#ownStreams.words.buffer));
-    take("streams/hijack", new Int32Array(this.#hijackStreams.words.buffer));
-    take("streams/coin", new Int32Array(this.#coinStreams.words.buffer));
-    take("streams/cast", new Int32Array(this.#castStreams.words.buffer));
-    take("streams/perturb", new Int32Array(this.#perturbStreams.words.buffer));
-    take("casting/controller", this.#casting.controller);
-    take("casting/hijacker", this.#casting.hijacker);
-    take("casting/attackScale", this.#casting.attackScale);
-    take("casting/context", this.#casting.context);
-    const restore = (sets: readonly RowSet[], name: string) => {
-      sets.forEach((set, i) => {
-        forEachLeaf(set.state, (leaf, path) => take(`${name}/${i}${path}`, leaf.data as Float32Array));
-      });
-    };
-    restore(this.#own, "own");
-    restore(this.#hijack, "hijack");
-    this.#recast();
+    targets.forEach(([, into], i) => {
+      into.set(values[i]!);
+    });
+    [this.view.step, this.view.firstCopy] = [counters[0]!, counters[1]!];
     this.#started = true;
+    if (this.isResumable) this.#recast();
+    else this.#beginAgain();
   }
+
+  /** New episodes in every copy of an environment that could not be saved; other ones than the first of the seed. */
+  #beginAgain(): void {
+    const { seed, stream, recorders } = this.#options;
+    const { step, firstCopy } = this.view;
+    this.environment.reset(RandomStream.from(seed, stream, "again", step).nextUint32(), firstCopy);
+    for (let e = 0; e < this.environment.copies; e++) {
+      this.#episode[e]!++;
+      this.#cast(e);
+      for (const set of this.#own) set.restart(e);
+      for (const set of this.#hijack) set.restart(e);
+    }
+    this.#recast();
+    for (const recorder of recorders) recorder.onReset?.(this.view);
+  }
+}
+
+/** @throws UserError if there is no leaf of that path and length */
+function leafOf(saved: Tree<NdArray>, path: string, length: number): Numbers {
+  let node: Tree<NdArray> | undefined = saved;
+  for (const key of path.split("/")) node = node === undefined || isLeaf(node) ? undefined : node[key];
+  if (node !== undefined && isLeaf(node) && node.data.length === length) return node.data as Numbers;
+  const got = node === undefined || !isLeaf(node) ? "nothing" : `${node.data.length} numbers`;
+  throw new UserError(`rollout state, "${path}": got ${got}, expected ${length} numbers.`);
 }
 
 function actArrays(step: GroupStep, role: "own" | "hijack") {
   const proposal = role === "own" ? step.own : step.hijack;
-  if (proposal === null) throw new SystemError("rollout: no hijacker in this rollout");
+  if (proposal === null) throw internalError("no hijacker in this rollout");
   // A hijacker sees the truth: the observation threat deceives the team, not the adversary.
   return {
     seen: role === "own" ? step.seen : step.obs,
@@ -418,17 +444,4 @@ function within(
 
 function isEmptyTree(tree: Tree<NdArray>): boolean {
   return !isLeaf(tree) && Object.keys(tree).length === 0;
-}
-
-function forEachLeaf(tree: Tree<NdArray>, fn: (leaf: NdArray, path: string) => void, prefix = ""): void {
-  if (isLeaf(tree)) {
-    fn(tree, prefix);
-    return;
-  }
-  for (const key of Object.keys(tree).sort()) forEachLeaf(tree[key]!, fn, `${prefix}/${key}`);
-}
-
-function copyTree(tree: Tree<NdArray>): Tree<NdArray> {
-  if (isLeaf(tree)) return { dtype: tree.dtype, shape: tree.shape, data: tree.data.slice() } as NdArray;
-  return Object.fromEntries(Object.entries(tree).map(([key, child]) => [key, copyTree(child)]));
 }

@@ -8,6 +8,7 @@ import { flattenTree, mapTree, type Tree } from "../core/tree.js";
 import type { GroupSpec } from "../env/contract.js";
 import { actionSize, maskSize } from "../env/index.js";
 import type { ActBatch, Actor } from "../policy/actor.js";
+import { gather, type Numbers, scatter } from "./rows.js";
 
 /** One group's arrays at the time of acting. */
 export interface ActArrays {
@@ -24,7 +25,9 @@ export class RowSet {
   /** carried state of every row of the group, the actor's or not; leaves [E·n, …] */
   readonly state: Tree<NdArray>;
 
+  /** leaves of `state`, numbers per row of each, and one row of each at the start of an episode */
   readonly #leaves: NdArray[];
+  readonly #widths: number[];
   readonly #fresh: NdArray[];
   readonly #obsSize: number;
   readonly #maskSize: number;
@@ -39,6 +42,8 @@ export class RowSet {
     logProb: Float32Array;
   };
   readonly #stateBuffers: NdArray[];
+  /** leaves of the batch's state, cut to its rows */
+  #parts: NdArray[] = [];
   readonly #streamOfRow: readonly RandomStream[];
   #batch: ActBatch | null = null;
   #direct = false;
@@ -68,6 +73,7 @@ export class RowSet {
     };
     this.state = actor.initialState(total);
     this.#leaves = flattenTree(this.state).map(([, leaf]) => leaf);
+    this.#widths = this.#leaves.map((leaf) => sizeOf(leaf.shape) / total);
     this.#fresh = flattenTree(actor.initialState(1)).map(([, leaf]) => leaf);
     this.#stateBuffers = this.#leaves.map((leaf) => ({
       ...leaf,
@@ -104,6 +110,10 @@ export class RowSet {
       };
       return;
     }
+    this.#parts = this.#leaves.map(({ dtype, shape }, i) => {
+      const data = this.#stateBuffers[i]!.data.subarray(0, count * this.#widths[i]!);
+      return { dtype, shape: [count, ...shape.slice(1)], data } as NdArray;
+    });
     let leaf = 0;
     this.#batch = {
       ...common,
@@ -111,15 +121,7 @@ export class RowSet {
       actionMask: mask === null ? null : mask.subarray(0, count * this.#maskSize),
       action: action.subarray(0, count * this.#actionSize),
       logProb: logProb.subarray(0, count),
-      state: mapTree(this.state, (full) => {
-        const buffer = this.#stateBuffers[leaf++]!;
-        const width = sizeOf(full.shape) / this.#total;
-        return {
-          dtype: full.dtype,
-          shape: [count, ...full.shape.slice(1)],
-          data: buffer.data.subarray(0, count * width),
-        } as NdArray;
-      }),
+      state: mapTree(this.state, () => this.#parts[leaf++]!),
     };
   }
 
@@ -134,60 +136,26 @@ export class RowSet {
     const { count, rows } = this;
     gather(arrays.seen, batch.obs, rows, count, this.#obsSize);
     if (batch.actionMask !== null) gather(arrays.actionMask!, batch.actionMask, rows, count, this.#maskSize);
-    const parts = this.#leaves.length === 0 ? [] : flattenTree(batch.state).map(([, leaf]) => leaf);
-    parts.forEach((part, i) => {
-      const full = this.#leaves[i]!;
-      gather(
-        full.data as Float32Array,
-        part.data as Float32Array,
-        rows,
-        count,
-        sizeOf(full.shape) / this.#total,
-      );
+    this.#parts.forEach((part, i) => {
+      gather(numbers(this.#leaves[i]!), numbers(part), rows, count, this.#widths[i]!);
     });
     this.actor.act(batch);
     scatter(batch.action, arrays.action, rows, count, this.#actionSize);
     scatter(batch.logProb, arrays.logProb, rows, count, 1);
-    parts.forEach((part, i) => {
-      const full = this.#leaves[i]!;
-      scatter(
-        part.data as Float32Array,
-        full.data as Float32Array,
-        rows,
-        count,
-        sizeOf(full.shape) / this.#total,
-      );
+    this.#parts.forEach((part, i) => {
+      scatter(numbers(part), numbers(this.#leaves[i]!), rows, count, this.#widths[i]!);
     });
   }
 
   /** The carried state of one copy's agents starts anew. */
   restart(copy: number): void {
     this.#leaves.forEach((leaf, i) => {
-      const width = sizeOf(leaf.shape) / this.#total;
       for (let a = 0; a < this.#agents; a++) {
-        (leaf.data as Float32Array).set(
-          this.#fresh[i]!.data as Float32Array,
-          (copy * this.#agents + a) * width,
-        );
+        numbers(leaf).set(numbers(this.#fresh[i]!), (copy * this.#agents + a) * this.#widths[i]!);
       }
     });
   }
 }
 
-type Numbers = Float32Array | Int32Array | Uint8Array;
-
-/** to[r] = from[rows[r]] for rows of `width` numbers. */
-export function gather(from: Numbers, to: Numbers, rows: Int32Array, count: number, width: number): void {
-  for (let r = 0, k = 0; r < count; r++) {
-    const start = rows[r]! * width;
-    for (let i = 0; i < width; i++) to[k++] = from[start + i]!;
-  }
-}
-
-/** to[rows[r]] = from[r] for rows of `width` numbers. */
-export function scatter(from: Numbers, to: Numbers, rows: Int32Array, count: number, width: number): void {
-  for (let r = 0, k = 0; r < count; r++) {
-    const start = rows[r]! * width;
-    for (let i = 0; i < width; i++) to[start + i] = from[k++]!;
-  }
-}
+/** Carried state is of numbers, whatever their type. */
+const numbers = (leaf: NdArray) => leaf.data as Numbers;

@@ -29,9 +29,10 @@ export interface Ball {
 /**
  * One row: seen = clean + the projection of δ.
  *
- * ℓ∞: each entry is clipped to ε·scale. ℓ2: the entries divided by their scale are shrunk to length ε. Gaussian: the
- * noise is the loop's own draw, so only untouchable entries and the range are enforced.
- * A δ that is not finite counts as 0 in that entry.
+ * ℓ∞: each entry is clipped to ε·scale. ℓ2: the entries divided by their scale are shrunk to length ε. Gaussian:
+ * the noise is the loop's own draw, so only untouchable entries and the range are enforced.
+ * NaN counts as 0, and so does ±∞ except under ℓ∞, where it is clipped like any large number. What is seen of a
+ * finite observation is finite.
  *
  * @param delta [O] at `offset`: proposal in, effect (seen − clean) out
  * @param clean, seen [O] at `offset`
@@ -54,7 +55,7 @@ export function projectRow(
       let d = delta[offset + i]!;
       if (!(d >= -limit)) d = d < -limit ? -limit : 0;
       else if (d > limit) d = limit;
-      let s = limit === 0 ? c : Math.fround(c + d);
+      let s = limit === 0 ? c : finite(Math.fround(c + d), c);
       s = clampTo(s, c, low[i]!, high[i]!);
       while (Math.abs(s - c) > limit) s = nextToward(s, c);
       seen[offset + i] = s;
@@ -69,7 +70,7 @@ export function projectRow(
       const c = clean[offset + i]!;
       let d = delta[offset + i]! * factor;
       if (scale[i] === 0 || !Number.isFinite(d)) d = 0;
-      const s = d === 0 ? c : clampTo(Math.fround(c + d), c, low[i]!, high[i]!);
+      const s = d === 0 ? c : clampTo(finite(Math.fround(c + d), c), c, low[i]!, high[i]!);
       seen[offset + i] = s;
       if (s !== c) squared += ((s - c) / scale[i]!) ** 2;
     }
@@ -81,6 +82,9 @@ export function projectRow(
   }
   for (let i = 0; i < size; i++) delta[offset + i] = seen[offset + i]! - clean[offset + i]!;
 }
+
+/** Float32 can overflow where nothing else limits the sum. */
+const finite = (s: number, clean: number) => (Number.isFinite(s) ? s : clean);
 
 /** Into [low, high], unless the clean value itself lies outside: then not further out than it. */
 function clampTo(s: number, clean: number, low: number, high: number): number {

@@ -6,9 +6,7 @@ import { z } from "zod";
 import { UserError } from "../core/errors.js";
 import { suggestion } from "../core/suggest.js";
 
-const agents = z
-  .union([z.literal("all"), z.array(z.string()).min(1)])
-  .describe('agent names, or "all"');
+const agents = z.union([z.literal("all"), z.array(z.string()).min(1)]).describe('agent names, or "all"');
 
 const common = {
   victimMode: z
@@ -32,8 +30,16 @@ const common = {
 const control = z.strictObject({
   channel: z.literal("control"),
   agents: agents.describe("the hijacked set"),
-  epsilon: z.number().min(0).max(1).default(1).describe("probability per step that the adversary's actions are executed"),
-  benign: z.literal("own").default("own").describe("what a hijacked agent does otherwise: the team's own policy"),
+  epsilon: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(1)
+    .describe("probability per step that the adversary's actions are executed"),
+  benign: z
+    .literal("own")
+    .default("own")
+    .describe("what a hijacked agent does otherwise: the team's own policy"),
   ...common,
 });
 
@@ -46,13 +52,20 @@ const observation = z.strictObject({
   features: z
     .union([z.literal("perturbable"), z.array(z.string()).min(1)])
     .default("perturbable")
-    .describe('features that may change: names, or "perturbable" (all that the environment does not exclude)'),
+    .describe(
+      'features that may change: names, or "perturbable" (all that the environment does not exclude)',
+    ),
   scale: z
     .record(z.string(), z.number().min(0))
     .default({})
     .describe("factor on epsilon per feature; 1 where not named"),
   keepRange: z.boolean().default(false).describe("keep perturbed values within the feature's declared range"),
-  probability: z.number().min(0).max(1).default(1).describe("probability per copy and step that the observations are perturbed"),
+  probability: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(1)
+    .describe("probability per copy and step that the observations are perturbed"),
   ...common,
 });
 
@@ -106,7 +119,9 @@ export function checkThreat(threat: Threat, target: ThreatTarget, place: string)
     const seen = new Set<string>();
     for (const name of names) {
       if (!agentNames.includes(name)) {
-        throw new UserError(`${place}.${field}: got "${name}", expected an agent of ${target.id}. ${suggestion(name, agentNames)}`);
+        throw new UserError(
+          `${place}.${field}: got "${name}", expected an agent of ${target.id}. ${suggestion(name, agentNames)}`,
+        );
       }
       if (seen.has(name)) throw new UserError(`${place}.${field}: "${name}" is named twice.`);
       seen.add(name);
@@ -115,7 +130,9 @@ export function checkThreat(threat: Threat, target: ThreatTarget, place: string)
   check(threat.agents, "agents");
   check(threat.objective, "objective");
   if (threat.channel !== "observation") return;
-  const hit = target.groups.filter((g) => threat.agents === "all" || g.agents.some((a) => threat.agents.includes(a)));
+  const hit = target.groups.filter(
+    (g) => threat.agents === "all" || g.agents.some((a) => threat.agents.includes(a)),
+  );
   const known = [...new Set(hit.flatMap((g) => g.features.map((f) => f.name)))];
   const named = [...(threat.features === "perturbable" ? [] : threat.features), ...Object.keys(threat.scale)];
   for (const name of named) {
@@ -136,9 +153,14 @@ function who(names: "all" | readonly string[]): string {
   return names === "all" ? "every agent" : names.join(", ");
 }
 
-/** One line in words, printed beside every number: "control of speaker_0, ε = 1". */
+/** One line in words, printed beside every number: "control of speaker_0, ε = 1". Defaults are not mentioned. */
 export function describeThreat(threat: Threat): string {
-  const mode = threat.victimMode === "greedy" ? ", greedy team" : "";
+  const whose =
+    threat.channel === "dynamics" || threat.objective === "team"
+      ? ""
+      : `, against the return of ${who(threat.objective)}`;
+  const blind = threat.channel !== "dynamics" && threat.knowledge === "black-box" ? ", black box" : "";
+  const mode = `${whose}${blind}${threat.victimMode === "greedy" ? ", greedy team" : ""}`;
   switch (threat.channel) {
     case "control":
       return `control of ${who(threat.agents)}, ε = ${threat.epsilon}${mode}`;
@@ -147,12 +169,14 @@ export function describeThreat(threat: Threat): string {
     case "observation": {
       const norm = { linf: "ℓ∞ ≤", l2: "ℓ₂ ≤", gaussian: "Gaussian σ =" }[threat.norm];
       const features = threat.features === "perturbable" ? "" : ` (${threat.features.join(", ")})`;
+      const scaled = Object.entries(threat.scale).map(([name, factor]) => `, ×${factor} for ${name}`);
+      const range = threat.keepRange ? ", within range" : "";
       const often = threat.probability === 1 ? "" : `, p = ${threat.probability} a step`;
-      return `observations of ${who(threat.agents)}${features}, ${norm} ${threat.epsilon}${often}${mode}`;
+      return `observations of ${who(threat.agents)}${features}, ${norm} ${threat.epsilon}${scaled.join("")}${range}${often}${mode}`;
     }
     case "dynamics":
       return `dynamics: ${Object.entries(threat.parameters)
-        .map(([k, v]) => `${k} = ${String(v)}`)
+        .map(([k, v]) => `${k} = ${JSON.stringify(v)}`)
         .join(", ")}${mode}`;
   }
 }

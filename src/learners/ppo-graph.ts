@@ -1,0 +1,266 @@
+/**
+ * The two programs of PPO as functions over tensors: values of states, and one gradient step of actor and critic.
+ * Shapes as in ppo.ts.
+ */
+import { ndarray } from "../core/array.js";
+import { isLeaf, type Tree } from "../core/tree.js";
+import {
+  adam,
+  clipGlobalNorm,
+  huber,
+  type Module,
+  type NormalizerState,
+  type ParamLayout,
+  type ValueNormalizer,
+  weightedMean,
+} from "../nn/index.js";
+import type { Policy } from "../policy/index.js";
+import {
+  abs,
+  add,
+  clip,
+  concat,
+  constant,
+  div,
+  exp,
+  expand,
+  gather,
+  grad,
+  greater,
+  maximum,
+  minimum,
+  mul,
+  named,
+  neg,
+  oneHot,
+  reshape,
+  split,
+  sqrt,
+  square,
+  stopGradient,
+  sub,
+  sum,
+  type Tensor,
+  where,
+} from "../tensor/index.js";
+import type { PpoOptions } from "./ppo-options.js";
+
+/** What one unit computes with; its parameters are inputs. */
+export interface PpoNetworks {
+  readonly policy: Policy;
+  /** [n] index in the group of each agent of the unit */
+  readonly agents: readonly number[];
+  readonly critic: Module;
+  readonly criticLayout: ParamLayout;
+  /** Size of the critic's input, ids not counted. */
+  readonly criticSize: number;
+  /** Whether all agents of a copy have one value. */
+  readonly criticPerCopy: boolean;
+  /** Number of agent ids that the critic's input is extended by; 0 for none. */
+  readonly criticIds: number;
+  readonly normalizer: ValueNormalizer | null;
+}
+
+/** Log-ratios beyond this cannot matter to a clipped objective, and exp of them would overflow to NaN. */
+const MAX_LOG_RATIO = 20;
+/** Columns of the per-sample array: one input to the program instead of six. */
+export const COLUMNS = [
+  "oldLogProb",
+  "advantage",
+  "returns",
+  "oldValue",
+  "actorWeight",
+  "criticWeight",
+] as const;
+/** What one minibatch reports, in this order. */
+export const REPORTS = [
+  "policyLoss",
+  "valueLoss",
+  "entropy",
+  "kl",
+  "clipFraction",
+  "actorGradNorm",
+  "criticGradNorm",
+] as const;
+
+export interface MinibatchInputs {
+  readonly data: {
+    readonly obs: Tensor;
+    readonly samples: Tensor;
+    readonly action: Tensor;
+    readonly actionMask?: Tensor;
+    readonly critic: Tensor;
+  };
+  readonly index: Tensor;
+  readonly rates: Tensor;
+  readonly actor: Tensor;
+  readonly critic: Tensor;
+  readonly actorAdam: Record<string, Tensor>;
+  readonly criticAdam: Record<string, Tensor>;
+  readonly normalizer: NormalizerState<Tensor>;
+}
+
+/** Critic output in normalised units [R] for inputs [R, C]. */
+function criticOutput(
+  { critic, criticLayout, criticIds }: PpoNetworks,
+  parameters: Tensor,
+  input: Tensor,
+  agent: Tensor | undefined,
+): Tensor {
+  const x = agent === undefined ? input : concat([input, oneHot(agent, criticIds)], 1);
+  return sum(critic.forward(criticLayout.unpack(parameters), x), [1]);
+}
+
+/** Values in their own units. */
+export function valueGraph(networks: PpoNetworks, inputs: Record<string, Tensor>): Record<string, Tensor> {
+  const output = criticOutput(networks, inputs.critic!, inputs.input!, inputs.agent);
+  const state = inputs.normalizer as unknown as NormalizerState<Tensor>;
+  return { value: networks.normalizer?.denormalize(state, output) ?? output };
+}
+
+/** One gradient step of actor and critic, each with its own Adam and its own clipped gradient. */
+export function minibatchGraph(
+  networks: PpoNetworks,
+  options: PpoOptions,
+  inputs: MinibatchInputs,
+): Tree<Tensor> {
+  const { policy, agents } = networks;
+  const { data, index, rates } = inputs;
+  const n = agents.length;
+  const B = index.shape[0]!;
+  const R = B * n;
+  const rows = (x: Tensor) => reshape(gather(x, index, 0), [R, ...x.shape.slice(2)]);
+  const column = Object.fromEntries(
+    split(
+      rows(data.samples),
+      COLUMNS.map(() => 1),
+      1,
+    ).map((x, i) => [COLUMNS[i]!, reshape(x, [R])]),
+  ) as Record<(typeof COLUMNS)[number], Tensor>;
+  const agentOfRow = Int32Array.from({ length: R }, (_, r) => agents[r % n]!);
+  const ids = () => constant(ndarray("int32", [R], agentOfRow));
+
+  // Actor: clipped surrogate and entropy, over decisions that were this policy's own.
+  const decided = column.actorWeight;
+  const { distribution } = policy.forward(
+    inputs.actor,
+    {
+      obs: rows(data.obs),
+      actionMask: data.actionMask === undefined ? undefined : rows(data.actionMask),
+      agent: policy.usesAgentId ? ids() : undefined,
+    },
+    {},
+  );
+  const logRatio = clip(
+    sub(distribution.logProb(rows(data.action)), column.oldLogProb),
+    -MAX_LOG_RATIO,
+    MAX_LOG_RATIO,
+  );
+  const ratio = exp(logRatio);
+  const advantage =
+    options.normalizeAdvantages === "minibatch" ? standardize(column.advantage, decided) : column.advantage;
+  const clipped = clip(ratio, 1 - options.clipRatio, 1 + options.clipRatio);
+  const surrogate = minimum(mul(ratio, advantage), mul(clipped, advantage));
+  const policyLoss = named(neg(weightedMean(surrogate, decided)), "actor/policyLoss");
+  const entropy = named(weightedMean(distribution.entropy(), decided), "actor/entropy");
+  const actorLoss = sub(policyLoss, mul(entropy, options.entropyCoef));
+
+  // Critic: Huber loss in normalised units, the normaliser updated first with this minibatch's targets.
+  const counted = column.criticWeight;
+  const normalizer =
+    networks.normalizer?.update(inputs.normalizer, column.returns, counted) ?? inputs.normalizer;
+  const target = networks.normalizer?.normalize(normalizer, column.returns) ?? column.returns;
+  const criticInput = reshape(gather(data.critic, index, 0), [
+    B * data.critic.shape[1]!,
+    networks.criticSize,
+  ]);
+  const output = criticOutput(
+    networks,
+    inputs.critic,
+    criticInput,
+    networks.criticIds > 0 ? ids() : undefined,
+  );
+  const value = networks.criticPerCopy ? reshape(expand(reshape(output, [B, 1]), [B, n]), [R]) : output;
+  const loss = (v: Tensor) => {
+    const error = sub(stopGradient(target), v);
+    return options.huberDelta === null ? mul(square(error), 0.5) : huber(error, options.huberDelta);
+  };
+  const clippedValue =
+    options.valueClip === null
+      ? null
+      : add(column.oldValue, clip(sub(value, column.oldValue), -options.valueClip, options.valueClip));
+  const valueLoss = named(
+    weightedMean(clippedValue === null ? loss(value) : maximum(loss(value), loss(clippedValue)), counted),
+    "critic/valueLoss",
+  );
+
+  // Steps.
+  const optimizer = adam({ epsilon: options.adamEpsilon });
+  const [actorRate, criticRate] = split(rates, [1, 1]);
+  const descend = (
+    objective: Tensor,
+    parameters: Tensor,
+    state: Record<string, Tensor>,
+    rate: Tensor,
+    weight: Tensor,
+  ) => {
+    const raw = grad(objective, parameters);
+    const { gradient, norm } = clipGlobalNorm(raw, options.maxGradNorm ?? Infinity);
+    const stepped = optimizer.step(parameters, gradient, state, reshape(rate, []));
+    // A minibatch without a single entry of ours changes nothing; Adam's momentum alone would.
+    const some = greater(sum(weight), 0);
+    return {
+      norm,
+      parameters: where(some, stepped.params, parameters),
+      state: selectTree(some, stepped.state, state),
+    };
+  };
+  const actor = descend(actorLoss, inputs.actor, inputs.actorAdam, actorRate!, decided);
+  const critic = descend(valueLoss, inputs.critic, inputs.criticAdam, criticRate!, counted);
+  const outside = greater(abs(sub(ratio, 1)), options.clipRatio);
+  const reports = [
+    policyLoss,
+    valueLoss,
+    entropy,
+    // k3 estimator of KL(old ‖ new) (Schulman 2020): unbiased, never negative.
+    weightedMean(sub(sub(ratio, 1), logRatio), decided),
+    weightedMean(where(outside, onesOf(ratio), mul(ratio, 0)), decided),
+    actor.norm,
+    critic.norm,
+  ];
+  return {
+    actor: actor.parameters,
+    critic: critic.parameters,
+    actorAdam: actor.state,
+    criticAdam: critic.state,
+    normalizer,
+    reports: concat(
+      reports.map((x) => reshape(x, [1])),
+      0,
+    ),
+  };
+}
+
+const onesOf = (x: Tensor) => add(mul(x, 0), 1);
+
+/** Weighted (x − mean) / (std + 1e-8) (cleanrl). */
+function standardize(x: Tensor, weight: Tensor): Tensor {
+  const total = maximum(sum(weight), 1);
+  const centred = sub(x, div(sum(mul(x, weight)), total));
+  const variance = div(sum(mul(square(centred), weight)), total);
+  return div(centred, add(sqrt(variance), 1e-8));
+}
+
+function selectTree(condition: Tensor, yes: Tree<Tensor>, no: Tree<Tensor>): Tree<Tensor> {
+  if (isLeaf(yes)) return where(condition, yes, no as Tensor);
+  return Object.fromEntries(
+    Object.keys(yes).map((key) => [
+      key,
+      selectTree(
+        condition,
+        (yes as Record<string, Tree<Tensor>>)[key]!,
+        (no as Record<string, Tree<Tensor>>)[key]!,
+      ),
+    ]),
+  );
+}

@@ -1,0 +1,35 @@
+/** What a saved team must look like: files come from anywhere. */
+import { z } from "zod";
+
+const size = z.int().min(1);
+const bound = z.union([z.number(), z.literal("Infinity"), z.literal("-Infinity")]).transform(Number);
+
+const space = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("discrete"), n: size }),
+  z.strictObject({ kind: z.literal("multi-discrete"), sizes: z.array(size).min(1) }),
+  z
+    .strictObject({ kind: z.literal("box"), low: z.array(bound).min(1), high: z.array(bound).min(1) })
+    .refine((s) => s.low.length === s.high.length, "as many lower bounds as upper ones"),
+]);
+
+const policy = z.strictObject({
+  kind: z.literal("mlp"),
+  obsSize: size,
+  space,
+  hidden: z.array(size),
+  activation: z.enum(["tanh", "relu"]),
+  layerNorm: z.boolean(),
+  agentIds: z.int().min(0),
+  actionMask: z.boolean(),
+  ignored: z.array(z.tuple([z.int(), z.int()])),
+  outputGain: z.number(),
+});
+
+export const savedMembers = z.array(
+  z.strictObject({
+    name: z.string().min(1),
+    group: z.string(),
+    agents: z.array(z.string()).min(1),
+    policy,
+  }),
+);
