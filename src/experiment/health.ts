@@ -4,10 +4,9 @@
  */
 import { mean, standardDeviation } from "../metrics/index.js";
 import { CLEAN } from "./experiment.js";
-import { cellOf, paired, seedValues } from "./matrix.js";
 import { referenceOf } from "./plan.js";
 import type { Registries } from "./registries.js";
-import type { Results } from "./results.js";
+import { cellOf, paired, type Results, seedValues } from "./results.js";
 
 /** Share of a control budget, or of a radius, below which a budget counts as unspent. */
 const UNSPENT = 0.5;

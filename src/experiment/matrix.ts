@@ -3,31 +3,10 @@ import { holm, pairedTest, significanceLimit, studentInterval } from "../metrics
 import type { PairedComparison } from "../report/data.js";
 import { describeThreat } from "../threats/index.js";
 import type { MatrixCell, MatrixColumn, MatrixData } from "../views/index.js";
-import type { CellRecord } from "./cell.js";
 import { type AdversaryEntry, CLEAN, UNIFORM } from "./experiment.js";
 import { healthFlags } from "./health.js";
 import type { Registries } from "./registries.js";
-import type { Results } from "./results.js";
-
-/** Per seed in the experiment's order: the mean return of one cell; null where it is not there yet. */
-export function seedValues(results: Results, team: string, adversary: string): (number | null)[] {
-  return results.experiment.seeds.map((seed) => cellOf(results, team, adversary, seed)?.returns.mean ?? null);
-}
-
-export function cellOf(results: Results, team: string, adversary: string, seed: number): CellRecord | null {
-  const found = results.cells.find(
-    ({ node }) => node.team === team && node.adversary === adversary && node.seed === seed,
-  );
-  return found?.record ?? null;
-}
-
-/** Values of the seeds that both lists have, paired. */
-export function paired(a: readonly (number | null)[], b: readonly (number | null)[]): [number[], number[]] {
-  const both = a.flatMap((x, i) =>
-    x !== null && b[i] !== null && b[i] !== undefined ? [[x, b[i]] as const] : [],
-  );
-  return [both.map(([x]) => x), both.map(([, y]) => y)];
-}
+import { cellOf, paired, type Results, seedValues } from "./results.js";
 
 export function matrixOf(results: Results, registries: Registries): MatrixData {
   const { experiment } = results;

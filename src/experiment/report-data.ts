@@ -5,10 +5,10 @@ import type { EffortRow, NamedValue, ReportData, ThreatDefinition } from "../rep
 import { describeThreat, type Threat } from "../threats/index.js";
 import { type CurveData, type CurveSeries, inferLanguage } from "../views/index.js";
 import { CLEAN } from "./experiment.js";
-import { cellOf, comparisonsOf, matrixOf, randomPlay } from "./matrix.js";
+import { comparisonsOf, matrixOf, randomPlay } from "./matrix.js";
 import type { AdversaryNode, TeamNode } from "./plan.js";
 import type { Registries } from "./registries.js";
-import { type Results, readResults, type TrainingCurve } from "./results.js";
+import { cellOf, type Results, readResults, type TrainingCurve } from "./results.js";
 import { summaryOf, worstColumn } from "./summary.js";
 import { versions } from "./versions.js";
 

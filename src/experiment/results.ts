@@ -84,3 +84,23 @@ function readCurve(file: string): TrainingCurve {
   const ended = lines.filter((line) => typeof line.return === "number");
   return { envSteps: ended.map((line) => line.envSteps), returns: ended.map((line) => line.return!) };
 }
+
+/** Per seed in the experiment's order: the mean return of one cell; null where it is not there yet. */
+export function seedValues(results: Results, team: string, adversary: string): (number | null)[] {
+  return results.experiment.seeds.map((seed) => cellOf(results, team, adversary, seed)?.returns.mean ?? null);
+}
+
+export function cellOf(results: Results, team: string, adversary: string, seed: number): CellRecord | null {
+  const found = results.cells.find(
+    ({ node }) => node.team === team && node.adversary === adversary && node.seed === seed,
+  );
+  return found?.record ?? null;
+}
+
+/** Values of the seeds that both lists have, paired. */
+export function paired(a: readonly (number | null)[], b: readonly (number | null)[]): [number[], number[]] {
+  const both = a.flatMap((x, i) =>
+    x !== null && b[i] !== null && b[i] !== undefined ? [[x, b[i]] as const] : [],
+  );
+  return [both.map(([x]) => x), both.map(([, y]) => y)];
+}

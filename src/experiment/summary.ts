@@ -7,9 +7,8 @@ import { pairedTest, significanceLimit, studentInterval } from "../metrics/index
 import type { NamedValue, PairedComparison, SummarySentence } from "../report/data.js";
 import type { MatrixData } from "../views/index.js";
 import { CLEAN, type Experiment, type TeamEntry, UNIFORM } from "./experiment.js";
-import { paired, seedValues } from "./matrix.js";
 import { referenceOf } from "./plan.js";
-import type { Results } from "./results.js";
+import { paired, type Results, seedValues } from "./results.js";
 
 const LEVEL = 0.05;
 const number = (x: number) => x.toFixed(Math.abs(x) >= 100 ? 0 : Math.abs(x) >= 1 ? 1 : 2).replace("-", "−");
