@@ -12,7 +12,7 @@ import {
   slug,
   workerPool,
 } from "../experiment/index.js";
-import { EXIT_FAILURE, EXIT_INTERRUPTED, Exit, integerOption, print } from "./io.js";
+import { EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_USER, Exit, integerOption, print } from "./io.js";
 import { liveProgress, plainProgress } from "./progress.js";
 import { printSummary, writeReport } from "./report.js";
 
@@ -82,7 +82,8 @@ async function run(file: string, overrides: readonly string[], options: RunOptio
     throw new Exit(EXIT_INTERRUPTED);
   }
   print(`\nReport: ${report}`);
-  if (result.failed.length > 0) throw new Exit(EXIT_FAILURE);
+  if (result.failed.length > 0)
+    throw new Exit(result.failed.every(({ error }) => error.name === "UserError") ? EXIT_USER : EXIT_FAILURE);
 }
 
 function printFailures({ failed, blocked }: ExecutionResult): void {

@@ -133,10 +133,17 @@ export function remove(target: string): void {
   attempt(target, "removed", () => fs.rmSync(target, { recursive: true, force: true }));
 }
 
-/** Remove what atomic writes left behind when the process was killed: "state.json.1234567890". */
-export function removeTemporary(directory: string): void {
-  for (const name of listDirectory(directory)) {
-    if (/\.[a-z]+\.\d{6,}$/.test(name)) remove(path.join(directory, name));
+/**
+ * Remove what atomic writes left behind when the process was killed: "state.json.1234567890".
+ * @param depth how many levels of folders below are searched too
+ */
+export function removeTemporary(directory: string, depth = 0): void {
+  if (!fs.existsSync(directory)) return;
+  const entries = attempt(directory, "read", () => fs.readdirSync(directory, { withFileTypes: true }));
+  for (const entry of entries) {
+    const file = path.join(directory, entry.name);
+    if (entry.isDirectory() && depth > 0) removeTemporary(file, depth - 1);
+    else if (entry.isFile() && /\.[a-z]+\.\d{6,}$/.test(entry.name)) remove(file);
   }
 }
 

@@ -102,6 +102,11 @@ export class NodeFolder {
       artefacts: Object.fromEntries([...this.#artefacts].sort(([a], [b]) => (a < b ? -1 : 1))),
     };
     writeJson(this.file(RUN_FILE), record);
+    this.tidy();
+  }
+
+  /** Remove what a complete run has no use for; also where it was killed between completing and tidying. */
+  tidy(): void {
     remove(this.file(CHECKPOINT_FILE));
     remove(this.file(ERROR_FILE));
   }

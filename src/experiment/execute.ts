@@ -97,8 +97,12 @@ async function schedule(
   signal: AbortSignal | undefined,
 ): Promise<ExecutionResult> {
   const done = new Set<string>();
-  for (const node of plan.nodes)
-    if (new NodeFolder(root, node).completed(node.key) !== null) done.add(node.key);
+  for (const node of plan.nodes) {
+    const folder = new NodeFolder(root, node);
+    if (folder.completed(node.key) === null) continue;
+    folder.tidy();
+    done.add(node.key);
+  }
   const skipped = done.size;
   listener.onStart?.(plan, done);
   const waiting = new Set(plan.nodes.filter((n) => !done.has(n.key)));

@@ -61,7 +61,7 @@ export async function runNode(node: PlanNode, context: RunContext): Promise<Outc
   const folder = new NodeFolder(context.root, node);
   const release = await lockNode(context.root, node.key);
   try {
-    removeTemporary(folder.directory);
+    removeTemporary(folder.directory, 1);
     if (node.kind === "team") return await runTeam(node, folder, context);
     if (node.kind === "adversary") return await runAdversary(node, folder, context);
     return await runCell(node, folder, context);
