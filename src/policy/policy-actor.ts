@@ -13,18 +13,21 @@ const LOG_SQRT_2PI = 0.9189385332046727;
 
 type Inputs = Record<string, NdArray>;
 
-/** With one row the engine multiplies in another order than with several: a lone row is fed twice. */
+/**
+ * Rows that are fed for `count` rows. The engine takes rows in blocks of four, and those left over in another order
+ * of summation: whole blocks make a row's result the same to the last bit whatever is beside it.
+ */
 export function fedRows(count: number): number {
-  return Math.max(count, 2);
+  return Math.ceil(count / 4) * 4;
 }
 
-/** `data` of `count` rows as `fedRows(count)` rows. */
+/** `data` of `count` rows as `fedRows(count)` rows, zeros added. */
 export function feedRows<T extends Float32Array | Int32Array | Uint8Array>(data: T, count: number): T {
-  if (count !== 1) return data;
-  const twice = new (data.constructor as new (length: number) => T)(2 * data.length);
-  twice.set(data);
-  twice.set(data, data.length);
-  return twice;
+  if (fedRows(count) === count) return data;
+  const length = (data.length / count) * fedRows(count);
+  const padded = new (data.constructor as new (length: number) => T)(length);
+  padded.set(data);
+  return padded;
 }
 
 /**
@@ -137,7 +140,7 @@ export class PolicyActor implements Actor {
   #gaussian(batch: ActBatch, mean: Float32Array, std: Float32Array, D: number): void {
     const { action, logProb, streams } = batch;
     // A state-independent σ comes as one row for all.
-    const perRow = std.length === mean.length;
+    const perRow = std.length > D;
     for (let r = 0; r < batch.rows; r++) {
       let sum = 0;
       for (let d = 0; d < D; d++) {

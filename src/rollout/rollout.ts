@@ -246,6 +246,11 @@ export class Rollout {
     const { controller, hijacker } = this.#casting;
     for (const set of this.#own) set.count = 0;
     for (const set of this.#hijack) set.count = 0;
+    // What nobody proposes is 0, not left over from an earlier hijacker.
+    for (const { step } of this.#groups) {
+      step.hijack?.action.fill(0);
+      step.hijack?.logProb.fill(0);
+    }
     for (let e = 0; e < this.environment.copies; e++) {
       for (let seat = 0; seat < N; seat++) {
         const g = this.seats.group[seat]!;
