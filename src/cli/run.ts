@@ -63,7 +63,9 @@ async function run(file: string, overrides: readonly string[], options: RunOptio
   };
   process.on("SIGINT", interrupt);
   process.on("SIGTERM", interrupt);
-  const live = process.stdout.isTTY === true && process.env.TERM !== "dumb";
+  // Some terminals do not know their size; lines are for them too.
+  const { isTTY, rows, columns } = process.stdout;
+  const live = isTTY === true && process.env.TERM !== "dumb" && rows > 0 && columns > 0;
   const progress = live ? liveProgress(process.stdout) : plainProgress(print);
   const executor = workerPool({ root, workers: options.workers, checkpointSeconds: options.checkpoint });
   let result: ExecutionResult;

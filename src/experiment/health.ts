@@ -11,7 +11,7 @@ import { cellOf, paired, type Results, seedValues } from "./results.js";
 /** Share of a control budget, or of a radius, below which a budget counts as unspent. */
 const UNSPENT = 0.5;
 /** An attack counts as still improving if its last tenth lowers the return beyond noise, by more than this share of the whole drop. */
-const STILL_IMPROVING = 0.1;
+const STILL_IMPROVING = 0.05;
 /** Training and evaluation differ by more than this share of the return. */
 const UNLIKE_TRAINING = 0.25;
 

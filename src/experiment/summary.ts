@@ -164,7 +164,7 @@ function otherChannelSentences(
         .channel;
     const text =
       better.length === 0
-        ? `Hardening the ${channel} channel buys nothing on the ${channelName} channel: ${others.map((c) => `under ${c.adversary} the ${team.name} team is ${verdict(c)} the ${c.baseline} team`).join("; ")}.`
+        ? `Hardening the ${channel} channel ${others.every((c) => c.gain! <= 0) ? "buys nothing" : "shows no gain"} on the ${channelName} channel: ${others.map((c) => `under ${c.adversary} the ${team.name} team is ${verdict(c)} the ${c.baseline} team`).join("; ")}.`
         : `On the ${channelName} channel, which the ${team.name} team was not hardened for, ${others.map((c) => `under ${c.adversary} it is ${verdict(c)} the ${c.baseline} team`).join("; ")}.`;
     return [
       {
