@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import type { NdArray } from "../core/array.js";
+import type { DType, NdArray } from "../core/array.js";
 import { arrayFrom, type Dim, FREE, type Tensor } from "../tensor/index.js";
 import { encodeArray } from "./arrays.js";
 import {
@@ -82,6 +82,16 @@ export class Emitter {
     const name = this.fresh(`_${wish}`);
     this.literals.push(encodeArray(name, value));
     if (key !== "") this.#literalNames.set(key, name);
+    return name;
+  }
+
+  /** A row [1, n] of ones, stored once. */
+  ones(n: number, dtype: DType): string {
+    const key = `ones ${dtype} ${n}`;
+    const known = this.#literalNames.get(key);
+    if (known !== undefined) return known;
+    const name = this.literal(arrayFrom([1, n], dtype, new Float64Array(n).fill(1)), "ones");
+    this.#literalNames.set(key, name);
     return name;
   }
 

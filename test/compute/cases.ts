@@ -137,7 +137,19 @@ export const cases: { readonly [O in Operator]: fc.Arbitrary<Case> | null } = {
 
   add: binary(t.add),
   sub: binary(t.sub),
-  mul: binary(t.mul),
+  mul: fc.oneof(
+    { weight: 4, arbitrary: binary(t.mul) },
+    // many short rows: the column is spread by a product with ones
+    {
+      weight: 1,
+      arbitrary: fc.tuple(dim, fc.boolean()).map(
+        ([columns, swap]): Case => ({
+          inputs: [float([70, 1]), float([70, columns])],
+          build: ([a, b]) => (swap ? t.mul(b!, a!) : t.mul(a!, b!)),
+        }),
+      ),
+    },
+  ),
   div: binary(t.div, ["float", "positive"]),
   pow: fc.oneof(
     binary(t.pow, ["positive", "float"]),
@@ -182,7 +194,19 @@ export const cases: { readonly [O in Operator]: fc.Arbitrary<Case> | null } = {
 
   softmax: along(t.softmax),
   logSoftmax: along(t.logSoftmax),
-  sum: reduction(t.sum),
+  sum: fc.oneof(
+    { weight: 4, arbitrary: reduction(t.sum) },
+    // many rows: written as a product with ones
+    {
+      weight: 1,
+      arbitrary: fc.tuple(dim, fc.boolean()).map(
+        ([columns, keep]): Case => ({
+          inputs: [float([70, columns])],
+          build: ([x]) => t.sum(t.exp(t.mul(x!, 0.1)), 0, keep),
+        }),
+      ),
+    },
+  ),
   sumSquare: reduction((x, axes, keepDims) => t.sum(t.square(x), axes, keepDims)),
   mean: reduction(t.mean),
   max: reduction(t.max),
