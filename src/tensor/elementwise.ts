@@ -171,7 +171,7 @@ export const square = (x: Tensor): Tensor => mul(x, x);
 
 /**
  * x limited to [low, high]; either bound may be a tensor that broadcasts. The derivative is 1 inside and on
- * the bounds, 0 outside, as in PyTorch's clamp.
+ * the bounds, 0 outside (PyTorch 1.13 agrees; 2.15 gives 0 on the bounds).
  */
 export function clip(x: Tensor, low: Operand, high: Operand): Tensor {
   if (typeof low === "number" && typeof high === "number") return apply("clip", [x], { low, high });

@@ -101,7 +101,7 @@ export const gradientRules: { readonly [O in Operator]: GradientRule<O> } = {
   // erf' = 2/√π e^(−x²)
   erf: (y, d) => [() => mul(d, mul(exp(neg(mul(inputOf(y), inputOf(y)))), 2 / Math.sqrt(Math.PI)))],
   not: null,
-  // 1 on the bounds, as PyTorch's clamp
+  // 1 on the bounds: a value projected onto its bound can still move back
   clip: (y, d) => [
     () => {
       const x = inputOf(y);
