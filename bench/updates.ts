@@ -112,8 +112,7 @@ function ppoUpdate(rows = 750, epochs = 10): UpdateCase["setup"] {
         return {
           actor: learn(actor.params, actor.state, actorLoss),
           critic: learn(critic.params, critic.state, criticLoss),
-          actorLoss,
-          criticLoss,
+          loss: add(actorLoss, criticLoss),
         };
       },
     );
@@ -150,7 +149,7 @@ function ppoUpdate(rows = 750, epochs = 10): UpdateCase["setup"] {
         const out = epoch.run({ actor, critic, batch });
         actor = out.actor as typeof actor;
         critic = out.critic as typeof critic;
-        sink = out.actorLoss.data[0] as number;
+        sink = out.loss.data[0] as number;
       }
     };
   };
