@@ -136,7 +136,8 @@ class BestResponse implements AdversaryTraining {
     const learnerMeta = (meta.learner ?? {}) as SavedState["meta"];
     this.#learner.loadState({ arrays: learner, meta: learnerMeta }, "best response");
     this.#rollout.loadState(arrays.rollout ?? {});
-    // Episodes that could not be saved are counted from the start of the new ones.
+    // Episodes that ended since are not to be counted twice, and those that could not be saved not by halves.
+    this.#tally.episodes = [];
     const { tally } = arrays;
     if (this.#rollout.isResumable)
       this.#tally.loadState(tally !== undefined && isLeaf(tally) ? tally : undefined, this.#rollout.view);

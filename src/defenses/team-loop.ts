@@ -125,7 +125,8 @@ export class TeamLoop implements TeamTraining {
       learner.loadState({ arrays: saved[String(i)] ?? {}, meta: metas[i] ?? {} }, "team training");
     });
     this.#rollout.loadState(arrays.rollout ?? {});
-    // Episodes that could not be saved are counted from the start of the new ones.
+    // Episodes that ended since are not to be counted twice, and those that could not be saved not by halves.
+    this.#tally.episodes = [];
     const { tally } = arrays;
     if (this.#rollout.isResumable)
       this.#tally.loadState(tally !== undefined && isLeaf(tally) ? tally : undefined, this.#rollout.view);
