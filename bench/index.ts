@@ -176,16 +176,16 @@ function table(result: SuiteResult): string {
     "",
     `${result.unit}; medians of ${result.rounds} interleaved rounds on one core; ratio above 1: Phalanx is faster (least and greatest of the rounds).`,
     "",
-    `| case | phalanx | ${peers.map((p) => `${p} | ratio to ${p}`).join(" | ")} |`,
-    `|---|---|${peers.map(() => "---|---|").join("")}`,
+    `| ${["case", "phalanx", ...peers.flatMap((p) => [p, `ratio to ${p}`])].join(" | ")} |`,
+    `|${"---|".repeat(2 + 2 * peers.length)}`,
     ...result.rows.map((row) => {
-      const cells = peers.map((p) => {
+      const cells = peers.flatMap((p) => {
         const peer = row.peers[p];
-        return peer === undefined
-          ? " | "
-          : `${show(peer.median)} | **${peer.ratio.toFixed(2)}** (${peer.low.toFixed(2)}–${peer.high.toFixed(2)})`;
+        if (peer === undefined) return ["", ""];
+        const range = `${peer.low.toFixed(2)}–${peer.high.toFixed(2)}`;
+        return [show(peer.median), `**${peer.ratio.toFixed(2)}** (${range})`];
       });
-      return `| ${row.name} | ${show(row.ours)} | ${cells.join(" | ")} |`;
+      return `| ${[row.name, show(row.ours), ...cells].join(" | ")} |`;
     }),
     "",
   ];
