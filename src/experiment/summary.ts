@@ -144,34 +144,36 @@ function otherChannelSentences(
   comparisons: readonly PairedComparison[],
   value: Value,
 ): SummarySentence[] {
+  const channelOf = (adversary: string) => {
+    const entry = experiment.adversaries.find((a) => a.name === adversary);
+    return entry === undefined ? null : experiment.threats[entry.threat]!.channel;
+  };
   return experiment.teams.flatMap((team): SummarySentence[] => {
     if (team.threat === null) return [];
-    const channel = experiment.threats[team.threat]!.channel;
-    const others = comparisons.filter((c) => {
-      const entry = experiment.adversaries.find((a) => a.name === c.adversary);
-      return (
-        c.team === team.name &&
-        baselineOf(experiment, c) &&
-        entry !== undefined &&
-        c.gain !== null &&
-        experiment.threats[entry.threat]!.channel !== channel
-      );
+    const own = experiment.threats[team.threat]!.channel;
+    const mine = comparisons.filter(
+      (c) => c.team === team.name && baselineOf(experiment, c) && c.gain !== null,
+    );
+    const channels = new Set(mine.map((c) => channelOf(c.adversary)));
+    return [...channels].flatMap((channel): SummarySentence[] => {
+      if (channel === null || channel === own) return [];
+      const others = mine.filter((c) => channelOf(c.adversary) === channel);
+      const better = others.some((c) => isSure(c.pHolm) && c.gain! > 0);
+      const says = (subject: string) =>
+        others
+          .map((c) => `under ${c.adversary} ${subject} is ${verdict(c)} the ${c.baseline} team`)
+          .join("; ");
+      const found = others.every((c) => c.gain! <= 0) ? "buys nothing" : "shows no gain";
+      const text = better
+        ? `On the ${channel} channel, which the ${team.name} team was not hardened for, ${says("it")}.`
+        : `Hardening the ${own} channel ${found} on the ${channel} channel: ${says(`the ${team.name} team`)}.`;
+      return [
+        {
+          text,
+          numbers: others.flatMap((c) => list(value(c.baseline, c.adversary), value(team.name, c.adversary))),
+        },
+      ];
     });
-    if (others.length === 0) return [];
-    const better = others.filter((c) => isSure(c.pHolm) && c.gain! > 0);
-    const channelName =
-      experiment.threats[experiment.adversaries.find((a) => a.name === others[0]!.adversary)!.threat]!
-        .channel;
-    const text =
-      better.length === 0
-        ? `Hardening the ${channel} channel ${others.every((c) => c.gain! <= 0) ? "buys nothing" : "shows no gain"} on the ${channelName} channel: ${others.map((c) => `under ${c.adversary} the ${team.name} team is ${verdict(c)} the ${c.baseline} team`).join("; ")}.`
-        : `On the ${channelName} channel, which the ${team.name} team was not hardened for, ${others.map((c) => `under ${c.adversary} it is ${verdict(c)} the ${c.baseline} team`).join("; ")}.`;
-    return [
-      {
-        text,
-        numbers: others.flatMap((c) => list(value(c.baseline, c.adversary), value(team.name, c.adversary))),
-      },
-    ];
   });
 }
 
