@@ -1,5 +1,7 @@
 /** Every built-in environment, by id. A new one is one file and one line here. */
+import { UserError } from "../core/errors.js";
 import { Registry } from "../core/registry.js";
+import { nearestName } from "../core/suggest.js";
 import type { CreateOptions, Environment, EnvironmentDefinition } from "../env/contract.js";
 import { completeParameters } from "../env/definition.js";
 import { simpleSpeakerListener } from "./mpe/simple-speaker-listener.js";
@@ -32,8 +34,15 @@ export class EnvironmentRegistry extends Registry<EnvironmentDefinition> {
     return super.has(this.resolve(name));
   }
 
+  /** @throws UserError naming the nearest id, with or without version */
   override get(name: string): EnvironmentDefinition {
-    return super.get(this.resolve(name));
+    const id = this.resolve(name);
+    if (!super.has(id)) {
+      const near = nearestName(name, [...this.#newest.keys(), ...this.names()]);
+      const hint = near === undefined ? `Known: ${this.names().join(", ")}.` : `Did you mean "${near}"?`;
+      throw new UserError(`unknown environment "${name}". ${hint}`);
+    }
+    return super.get(id);
   }
 }
 

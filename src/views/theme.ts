@@ -29,7 +29,7 @@ export const viewsStyle = `
 .phx-scroll { overflow-x: auto; position: relative; }
 .phx-scroll:focus-visible, .phx-replay:focus-visible { outline: 2px solid var(--phx-focus); outline-offset: 4px; border-radius: 6px; }
 
-.phx-matrix table { border-collapse: separate; border-spacing: 0 3px; width: 100%; min-width: calc(12em + var(--columns) * 8.6em); table-layout: fixed; font-variant-numeric: tabular-nums; }
+.phx-matrix table { border-collapse: separate; border-spacing: 0 3px; width: 100%; min-width: calc(12em + var(--columns) * 7.7em); table-layout: fixed; font-variant-numeric: tabular-nums; }
 .phx-matrix thead td:first-child { width: 12em; }
 .phx-gap { width: 16px; padding: 0; }
 .phx-matrix th { font-weight: inherit; text-align: left; }

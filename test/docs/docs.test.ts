@@ -96,7 +96,7 @@ describe("the README", () => {
 
   test("holds an experiment file of ten lines that is valid", async () => {
     const { text } = blocks.find((b) => b.kind === "yaml")!;
-    expect(text.trim().split("\n").length).toBeLessThanOrEqual(11);
+    expect(text.trim().split("\n").length).toBeLessThanOrEqual(10);
     const experiment = await parseExperiment("README.md", text, [], toolbox.registries);
     expect(experiment.teams.map((t) => t.name)).toEqual(["plain", "hardened"]);
   });
