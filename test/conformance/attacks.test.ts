@@ -194,9 +194,9 @@ const mutants: readonly [what: string, rules: readonly AttackRule[], name: strin
     mutant("best-response", (b, s) => {
       put(b, "saveState", () => {
         const { arrays, meta } = s.saveState();
-        const { learner, ...rest } = arrays as Record<string, NdArray>;
+        const { learners, ...rest } = arrays as Record<string, NdArray>;
         return {
-          arrays: { ...rest, learner: mapTree<NdArray, NdArray>(learner!, (x) => zeros(x.dtype, x.shape)) },
+          arrays: { ...rest, learners: mapTree<NdArray, NdArray>(learners!, (x) => zeros(x.dtype, x.shape)) },
           meta,
         };
       });
