@@ -18,6 +18,7 @@ import type { Policy } from "../policy/index.js";
 import {
   abs,
   add,
+  cast,
   clip,
   concat,
   constant,
@@ -64,14 +65,9 @@ export interface PpoNetworks {
 /** Log-ratios beyond this cannot matter to a clipped objective, and exp of them would overflow to NaN. */
 const MAX_LOG_RATIO = 20;
 /** Columns of the per-sample array: one input to the program instead of six. */
-export const COLUMNS = [
-  "oldLogProb",
-  "advantage",
-  "returns",
-  "oldValue",
-  "actorWeight",
-  "criticWeight",
-] as const;
+export const COLUMNS = ["oldLogProb", "advantage", "returns", "oldValue"] as const;
+/** Further columns where not every row counts; without them all weights are 1. */
+export const WEIGHTS = ["actorWeight", "criticWeight"] as const;
 /** What one minibatch reports, in this order. */
 export const REPORTS = [
   "policyLoss",
@@ -86,13 +82,17 @@ export const REPORTS = [
 export interface MinibatchInputs {
   readonly data: {
     readonly obs: Tensor;
+    /** [C, cells, n]; C with or without the weights */
     readonly samples: Tensor;
     readonly action: Tensor;
     readonly actionMask?: Tensor;
-    readonly critic: Tensor;
+    /** absent: `obs`, that is each agent's critic sees what its actor saw */
+    readonly critic?: Tensor;
   };
-  readonly index: Tensor;
-  readonly rates: Tensor;
+  /** [B] the cells of the minibatch; absent: all of them, in order */
+  readonly index?: Tensor;
+  /** [3] learning rates of actor and critic, and R */
+  readonly numbers: Tensor;
   readonly actor: Tensor;
   readonly critic: Tensor;
   readonly actorAdam: Record<string, Tensor>;
@@ -118,25 +118,36 @@ export function valueGraph(networks: PpoNetworks, inputs: Record<string, Tensor>
   return { value: networks.normalizer?.denormalize(state, output) ?? output };
 }
 
-/** One gradient step of actor and critic, each with its own Adam and its own clipped gradient. */
+/**
+ * One gradient step of actor and critic, each with its own Adam and its own clipped gradient.
+ *
+ * Rows that all count spare the program its weights, a minibatch of all cells its gathering: the numbers that come out
+ * are the same, bit by bit.
+ */
 export function minibatchGraph(
   networks: PpoNetworks,
   options: PpoOptions,
   inputs: MinibatchInputs,
 ): Tree<Tensor> {
   const { policy, agents } = networks;
-  const { data, index, rates } = inputs;
+  const { data, index } = inputs;
   const n = agents.length;
-  const B = index.shape[0]!;
+  const B = (index ?? data.obs).shape[0] as number;
   const R = B * n;
-  const rows = (x: Tensor) => reshape(gather(x, index, 0), [R, ...x.shape.slice(2)]);
+  const rows = (x: Tensor) =>
+    reshape(index === undefined ? x : gather(x, index, 0), [B * (x.shape[1] as number), ...x.shape.slice(2)]);
+  const { samples } = data;
+  const columns = samples.shape[0] === COLUMNS.length ? COLUMNS : [...COLUMNS, ...WEIGHTS];
   const column = Object.fromEntries(
     split(
-      rows(data.samples),
-      COLUMNS.map(() => 1),
-      1,
-    ).map((x, i) => [COLUMNS[i]!, reshape(x, [R])]),
-  ) as Record<(typeof COLUMNS)[number], Tensor>;
+      index === undefined ? samples : gather(samples, index, 1),
+      columns.map(() => 1),
+      0,
+    ).map((x, i) => [columns[i]!, reshape(x, [R])]),
+  ) as Record<(typeof COLUMNS)[number], Tensor> & { [W in (typeof WEIGHTS)[number]]?: Tensor };
+  const [actorRate, criticRate, count] = split(inputs.numbers, [1, 1, 1]).map((x) => reshape(x, []));
+  const average = (x: Tensor, weights: Tensor | undefined) =>
+    weights === undefined ? div(sum(x), count!) : weightedMean(x, weights);
   const agentOfRow = Int32Array.from({ length: R }, (_, r) => agents[r % n]!);
   const ids = () => constant(ndarray("int32", [R], agentOfRow));
 
@@ -158,11 +169,13 @@ export function minibatchGraph(
   );
   const ratio = exp(logRatio);
   const advantage =
-    options.normalizeAdvantages === "minibatch" ? standardize(column.advantage, decided) : column.advantage;
+    options.normalizeAdvantages === "minibatch"
+      ? standardize(column.advantage, decided, count!)
+      : column.advantage;
   const clipped = clip(ratio, 1 - options.clipRatio, 1 + options.clipRatio);
   const surrogate = minimum(mul(ratio, advantage), mul(clipped, advantage));
-  const policyLoss = named(neg(weightedMean(surrogate, decided)), "actor/policyLoss");
-  const entropy = named(weightedMean(distribution.entropy(), decided), "actor/entropy");
+  const policyLoss = named(neg(average(surrogate, decided)), "actor/policyLoss");
+  const entropy = named(average(distribution.entropy(), decided), "actor/entropy");
   const actorLoss = sub(policyLoss, mul(entropy, options.entropyCoef));
 
   // Critic: Huber loss in normalised units, the normaliser updated first with this minibatch's targets.
@@ -170,10 +183,7 @@ export function minibatchGraph(
   const normalizer =
     networks.normalizer?.update(inputs.normalizer, column.returns, counted) ?? inputs.normalizer;
   const target = networks.normalizer?.normalize(normalizer, column.returns) ?? column.returns;
-  const criticInput = reshape(gather(data.critic, index, 0), [
-    B * data.critic.shape[1]!,
-    networks.criticSize,
-  ]);
+  const criticInput = rows(data.critic ?? data.obs);
   const output = criticOutput(
     networks,
     inputs.critic,
@@ -190,23 +200,23 @@ export function minibatchGraph(
       ? null
       : add(column.oldValue, clip(sub(value, column.oldValue), -options.valueClip, options.valueClip));
   const valueLoss = named(
-    weightedMean(clippedValue === null ? loss(value) : maximum(loss(value), loss(clippedValue)), counted),
+    average(clippedValue === null ? loss(value) : maximum(loss(value), loss(clippedValue)), counted),
     "critic/valueLoss",
   );
 
   // Steps.
   const optimizer = adam({ epsilon: options.adamEpsilon });
-  const [actorRate, criticRate] = split(rates, [1, 1]);
   const descend = (
     objective: Tensor,
     parameters: Tensor,
     state: Record<string, Tensor>,
     rate: Tensor,
-    weight: Tensor,
+    weight: Tensor | undefined,
   ) => {
     const raw = grad(objective, parameters);
     const { gradient, norm } = clipGlobalNorm(raw, options.maxGradNorm ?? Infinity);
-    const stepped = optimizer.step(parameters, gradient, state, reshape(rate, []));
+    const stepped = optimizer.step(parameters, gradient, state, rate);
+    if (weight === undefined) return { norm, parameters: stepped.params, state: stepped.state };
     // A minibatch without a single entry of ours changes nothing; Adam's momentum alone would.
     const some = greater(sum(weight), 0);
     return {
@@ -223,8 +233,8 @@ export function minibatchGraph(
     valueLoss,
     entropy,
     // k3 estimator of KL(old ‖ new) (Schulman 2020): unbiased, never negative.
-    weightedMean(sub(sub(ratio, 1), logRatio), decided),
-    weightedMean(where(outside, onesOf(ratio), mul(ratio, 0)), decided),
+    average(sub(sub(ratio, 1), logRatio), decided),
+    average(cast(outside, ratio.dtype), decided),
     actor.norm,
     critic.norm,
   ];
@@ -241,13 +251,16 @@ export function minibatchGraph(
   };
 }
 
-const onesOf = (x: Tensor) => add(mul(x, 0), 1);
-
-/** Weighted (x − mean) / (std + 1e-8) (cleanrl). */
-function standardize(x: Tensor, weight: Tensor): Tensor {
-  const total = maximum(sum(weight), 1);
-  const centred = sub(x, div(sum(mul(x, weight)), total));
-  const variance = div(sum(mul(square(centred), weight)), total);
+/**
+ * Weighted (x − mean) / (std + 1e-8) (cleanrl).
+ * @param weight undefined: all 1
+ * @param count  number of elements
+ */
+function standardize(x: Tensor, weight: Tensor | undefined, count: Tensor): Tensor {
+  const total = weight === undefined ? count : maximum(sum(weight), 1);
+  const weighted = (v: Tensor) => (weight === undefined ? v : mul(v, weight));
+  const centred = sub(x, div(sum(weighted(x)), total));
+  const variance = div(sum(weighted(square(centred))), total);
   return div(centred, add(sqrt(variance), 1e-8));
 }
 

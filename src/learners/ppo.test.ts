@@ -189,6 +189,28 @@ describe("weights", () => {
     expect(await run(true)).toEqual(await run(false));
   });
 
+  it("of one everywhere may be left out: the same to the last bit", async () => {
+    const run = async (given: Given, leaveOut: boolean) => {
+      const { environment, learner } = await create(remote, { ...wild, hidden: [4], ...given });
+      const [buffer] = learner.recorders as OnPolicyBuffer[];
+      if (!leaveOut) buffer!.actorWeight.every = () => false;
+      const rollout = rolloutOf(environment, learner);
+      const metrics = [];
+      for (let k = 0; k < 3; k++) {
+        rollout.run(STEPS);
+        expect(new Set([...buffer!.actorWeight, ...buffer!.criticWeight])).toEqual(new Set([1]));
+        metrics.push(learner.update(k / 3));
+      }
+      return [bytesOf(learner.saveState().arrays), metrics];
+    };
+    const forms: Given[] = [
+      { critic: "centralised" },
+      { critic: "independent", agentIds: false, minibatches: 3, normalizeAdvantages: "minibatch" },
+      { critic: "independent", huberDelta: null, valueClip: null, valueNormBeta: null, maxGradNorm: null },
+    ];
+    for (const given of forms) expect(await run(given, true)).toEqual(await run(given, false));
+  });
+
   it("of zero everywhere leave everything as it is, and the metrics have their usual names", async () => {
     let share = 0;
     const { learner, rollout } = await hijacking(["walker_1"], () => share);

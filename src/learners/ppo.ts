@@ -26,6 +26,7 @@ import {
   type PpoNetworks,
   REPORTS,
   valueGraph,
+  WEIGHTS,
 } from "./ppo-graph.js";
 import { type PpoOptions, ppoOptions } from "./ppo-options.js";
 import type { Json, Metrics, SavedState } from "./training.js";
@@ -40,6 +41,10 @@ interface UnitState {
   readonly normalizer: Tree<NdArray>;
 }
 
+type MinibatchProgram = Program<Tree<NdArray>, Tree<Tensor>>;
+/** The same step with all inputs; without weights, all being 1; and without the critic's own input too. */
+type MinibatchForm = "weighted" | "full" | "shared";
+
 /** Agents that share parameters: one actor, one critic, one buffer. */
 class PpoUnit {
   readonly policy: Policy;
@@ -49,11 +54,13 @@ class PpoUnit {
 
   readonly #networks: PpoNetworks;
   readonly #values: Program<Tree<NdArray>, Record<string, Tensor>>;
-  readonly #minibatch: Program<Tree<NdArray>, Tree<Tensor>>;
+  readonly #minibatch: Readonly<Record<MinibatchForm, MinibatchProgram>>;
   readonly #shuffle: RandomStream;
   readonly #advantage: Float64Array;
   readonly #value: Float64Array;
   readonly #finalValue: Float64Array;
+  readonly #returns: Float32Array;
+  /** [C, cells, n] the columns of the minibatch program */
   readonly #samples: Float32Array;
 
   constructor(
@@ -129,14 +136,17 @@ class PpoUnit {
       (inputs) => valueGraph(networks, inputs as Record<string, Tensor>),
       { freeRows: criticIds > 0 ? ["input", "agent"] : ["input"] },
     );
-    this.#minibatch = runtime.program<Tree<NdArray>, Tree<Tensor>>("ppo/minibatch", (inputs) =>
-      minibatchGraph(networks, options, inputs as unknown as MinibatchInputs),
-    );
+    const minibatch = () =>
+      runtime.program<Tree<NdArray>, Tree<Tensor>>("ppo/minibatch", (inputs) =>
+        minibatchGraph(networks, options, inputs as unknown as MinibatchInputs),
+      );
+    this.#minibatch = { weighted: minibatch(), full: minibatch(), shared: minibatch() };
     const cells = options.rolloutSteps * environment.copies;
     this.#advantage = new Float64Array(cells * n);
     this.#value = new Float64Array((cells + environment.copies) * n);
     this.#finalValue = new Float64Array(cells * n);
-    this.#samples = new Float32Array(cells * n * COLUMNS.length);
+    this.#returns = new Float32Array(cells * n);
+    this.#samples = new Float32Array(cells * n * (COLUMNS.length + WEIGHTS.length));
   }
 
   // ---------------------------------------------------------------- update
@@ -167,26 +177,33 @@ class PpoUnit {
   #descend(progress: number, totals: Float64Array): number {
     const { buffer, options } = this;
     const cells = buffer.steps * buffer.copies;
+    const isFull = buffer.actorWeight.every((w) => w === 1) && buffer.criticWeight.every((w) => w === 1);
+    const form = !isFull ? "weighted" : buffer.criticSeesObs ? "shared" : "full";
+    const program = this.#minibatch[form];
     this.#fillSamples();
     const rate = options.schedule === "linear" ? 1 - progress : 1;
-    const rates = f32(
-      [2],
-      [options.learningRate * rate, (options.criticLearningRate ?? options.learningRate) * rate],
-    );
-    const data = this.#data();
+    const data = this.#data(form);
     const size = cells / options.minibatches;
+    const numbers = f32(
+      [3],
+      [
+        options.learningRate * rate,
+        (options.criticLearningRate ?? options.learningRate) * rate,
+        size * buffer.agents,
+      ],
+    );
     const order = Int32Array.from({ length: cells }, (_, i) => i);
     let runs = 0;
     for (let epoch = 0; epoch < options.epochs; epoch++) {
       if (options.minibatches > 1) this.#shuffle.permutation(order);
       let kl = 0;
       for (let m = 0; m < options.minibatches; m++) {
-        const index = ndarray("int32", [size], order.slice(m * size, (m + 1) * size));
-        const inputs = { data, index, rates, ...this.state };
-        const { reports, ...next } = this.#minibatch.run(inputs) as unknown as UnitState & {
-          reports: NdArray;
-        };
-        this.#checkReports(reports, inputs);
+        const inputs: Record<string, Tree<NdArray>> = { data, numbers, ...this.state };
+        if (options.minibatches > 1) {
+          inputs.index = ndarray("int32", [size], order.slice(m * size, (m + 1) * size));
+        }
+        const { reports, ...next } = program.run(inputs) as unknown as UnitState & { reports: NdArray };
+        this.#checkReports(reports, program, inputs);
         this.state = next as unknown as UnitState;
         for (let i = 0; i < totals.length; i++) totals[i]! += reports.data[i] as number;
         kl += reports.data[REPORTS.indexOf("kl")] as number;
@@ -246,35 +263,33 @@ class PpoUnit {
       this.#advantage,
     );
     // Returns are written before the advantages are standardised.
-    const C = COLUMNS.length;
-    for (let k = 0; k < this.#advantage.length; k++)
-      this.#samples[k * C + 2] = this.#advantage[k]! + this.#value[k]!;
+    for (let k = 0; k < this.#advantage.length; k++) this.#returns[k] = this.#advantage[k]! + this.#value[k]!;
   }
 
   #fillSamples(): void {
     const { buffer } = this;
-    const C = COLUMNS.length;
     const samples = this.#samples;
+    const size = this.#advantage.length;
     const statistics = this.state.normalizer as NormalizerState<NdArray>;
     const { mean, std } = this.#networks.normalizer?.arrays.moments(statistics) ?? { mean: 0, std: 1 };
-    for (let k = 0; k < this.#advantage.length; k++) {
-      samples[k * C] = buffer.logProb[k]!;
-      samples[k * C + 1] = this.#advantage[k]!;
-      samples[k * C + 3] = (this.#value[k]! - mean) / std;
-      samples[k * C + 4] = buffer.actorWeight[k]!;
-      samples[k * C + 5] = buffer.criticWeight[k]!;
-    }
+    samples.set(buffer.logProb);
+    samples.set(this.#advantage, size);
+    samples.set(this.#returns, 2 * size);
+    for (let k = 0; k < size; k++) samples[3 * size + k] = (this.#value[k]! - mean) / std;
+    samples.set(buffer.actorWeight, 4 * size);
+    samples.set(buffer.criticWeight, 5 * size);
   }
 
-  /** The rollout as the program's input: [cells, n, …]. */
-  #data(): Record<string, NdArray> {
+  /** The rollout as the program's input: [cells, n, …], samples [columns, cells, n]. */
+  #data(form: MinibatchForm): Record<string, NdArray> {
     const { buffer, policy } = this;
     const cells = buffer.steps * buffer.copies;
     const n = buffer.agents;
     const D = actionSize(policy.space);
+    const columns = COLUMNS.length + (form === "weighted" ? WEIGHTS.length : 0);
     const data: Record<string, NdArray> = {
       obs: f32([cells, n, policy.obsSize], buffer.obs),
-      samples: f32([cells, n, COLUMNS.length], this.#samples),
+      samples: f32([columns, cells, n], this.#samples.subarray(0, columns * cells * n)),
       action:
         policy.space.kind === "box"
           ? f32([cells, n, D], buffer.action as Float32Array)
@@ -286,8 +301,9 @@ class PpoUnit {
     };
     if (buffer.actionMask !== null)
       data.actionMask = ndarray("bool", [cells, n, maskSize(policy.space)], buffer.actionMask);
-    const width = buffer.criticPerCopy ? 1 : n;
+    if (form === "shared") return data;
     // An independent critic sees the clean observations, which need not be what the actor saw.
+    const width = buffer.criticPerCopy ? 1 : n;
     data.critic = f32(
       [cells, width, buffer.criticSize],
       buffer.critic.subarray(0, cells * width * buffer.criticSize),
@@ -295,10 +311,10 @@ class PpoUnit {
     return data;
   }
 
-  #checkReports(reports: NdArray, inputs: Tree<NdArray>): void {
+  #checkReports(reports: NdArray, program: MinibatchProgram, inputs: Tree<NdArray>): void {
     const bad = (reports.data as Float32Array).findIndex((x) => !Number.isFinite(x));
     if (bad < 0) return;
-    const first = this.#minibatch.firstNonFiniteTensor(inputs) ?? "not found when run again";
+    const first = program.firstNonFiniteTensor(inputs) ?? "not found when run again";
     throw new NonFiniteError(
       `${this.context.name}/${this.name}, program "ppo/minibatch": ${REPORTS[bad]} is ${String(reports.data[bad])}; the first tensor that is not finite is ${first}.`,
     );

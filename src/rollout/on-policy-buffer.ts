@@ -49,6 +49,8 @@ export class OnPolicyBuffer implements Recorder {
   readonly criticWeight: Float32Array;
   /** [T+1, E, n, O] or [T+1, E, S]; the last step is the state reached */
   readonly critic: Float32Array;
+  /** Whether the first T steps of `critic` are `obs`: nobody perturbed what the actors saw. */
+  criticSeesObs = false;
   /** [T, E] */
   readonly terminated: Uint8Array;
   readonly truncated: Uint8Array;
@@ -103,6 +105,8 @@ export class OnPolicyBuffer implements Recorder {
     const step = view.groups[group]!;
     const proposal = role === "own" ? step.own : step.hijack!;
     const obs = role === "own" ? step.seen : step.obs;
+    const isClean = !this.criticPerCopy && obs === view.environment.groups[group]!.obs;
+    this.criticSeesObs = isClean && (this.t === 0 || this.criticSeesObs);
     const { controller, hijacker } = view.casting;
     const N = this.#seats.count;
     const n = this.agents;
