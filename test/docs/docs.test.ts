@@ -3,6 +3,11 @@ import path from "node:path";
 import { describe, expect, test } from "vitest";
 import type { z } from "zod";
 import { attacks } from "../../src/attacks/registry.js";
+import { benchCommand } from "../../src/cli/bench.js";
+import { envCommand } from "../../src/cli/env.js";
+import { evaluateCommand } from "../../src/cli/evaluate.js";
+import { reportCommand } from "../../src/cli/report.js";
+import { runCommand } from "../../src/cli/run.js";
 import { defenses } from "../../src/defenses/registry.js";
 import { createEnvironment } from "../../src/envs/index.js";
 import { environments } from "../../src/envs/registry.js";
@@ -198,6 +203,23 @@ describe("pages", () => {
       if (!text.includes("\n## Measured\n")) continue;
       for (const [number] of section(text, "Measured").matchAll(/[−+]\d+\.\d+/g)) {
         expect(known.has(number), `${page}: ${number} is in docs/results.md`).toBe(true);
+      }
+    }
+  });
+
+  test("name only commands and options that there are", () => {
+    const commands = [runCommand(), evaluateCommand(), reportCommand(), envCommand(), benchCommand()];
+    const known = commands
+      .flatMap((command) => [command, ...command.commands])
+      .flatMap((command) => command.options.map((option) => option.long));
+    for (const page of pages) {
+      const code = [...read(page).matchAll(/`phalanx (\w+)([^`]*)`|^phalanx (\w+)(.*)$/gm)];
+      for (const [, name, rest, lineName, lineRest] of code) {
+        const command = commands.find((c) => c.name() === (name ?? lineName));
+        expect(command, `${page}: phalanx ${name ?? lineName}`).toBeDefined();
+        for (const [option] of (rest ?? lineRest ?? "").matchAll(/--\w+/g)) {
+          expect(known, `${page}: ${option} of phalanx ${command!.name()}`).toContain(option);
+        }
       }
     }
   });
