@@ -76,6 +76,9 @@ function attackSentence(results: Results, team: TeamEntry, value: Value): Summar
       },
     ];
   }
+  const isFinished = experiment.adversaries.every((a) =>
+    seedValues(results, team.name, a.name).every((v) => v !== null),
+  );
   const entry = experiment.adversaries.find((a) => a.name === worst)!;
   const reference = referenceOf(experiment, entry.threat);
   const [random, attacked] = paired(
@@ -93,7 +96,7 @@ function attackSentence(results: Results, team: TeamEntry, value: Value): Summar
     beyond === null ? null : { name: reference, value: number(studentInterval(random).mean) };
   return [
     {
-      text: `The strongest attack, ${worst}, costs the ${team.name} team ${number(-test.mean)}${compared}`,
+      text: `The strongest attack${isFinished ? "" : " among those that finished"}, ${worst}, costs the ${team.name} team ${number(-test.mean)}${compared}`,
       numbers: list(value(team.name, CLEAN), value(team.name, worst), referenceValue),
     },
   ];
