@@ -18,6 +18,8 @@ export interface Side {
 export class Peer {
   readonly #process: ChildProcessWithoutNullStreams;
   readonly #lines: AsyncIterator<string>;
+  /** the end of what it wrote to standard error: why it failed, if it does */
+  #complaint = "";
 
   private constructor(
     readonly side: Side,
@@ -25,6 +27,14 @@ export class Peer {
   ) {
     this.#process = process;
     this.#lines = createInterface({ input: process.stdout })[Symbol.asyncIterator]();
+    process.stderr.setEncoding("utf8").on("data", (text: string) => {
+      this.#complaint = (this.#complaint + text).slice(-1000);
+    });
+    process.on("error", (error) => {
+      this.#complaint = error.message;
+    });
+    // Writing to a process that has ended: its end is reported by `ask`.
+    process.stdin.on("error", () => {});
   }
 
   /** @throws Error naming the side if it ends before it is ready */
@@ -34,15 +44,16 @@ export class Peer {
     const child = pinned
       ? spawn("taskset", ["-c", "0", side.command, ...side.args])
       : spawn(side.command, side.args);
-    child.stderr.resume();
-    child.on("error", () => {});
     const peer = new Peer(side, child);
     return [peer, await peer.#next()];
   }
 
+  /** @throws Error naming side and case if there is no answer, or the answer is that it cannot */
   async ask(name: string): Promise<Line> {
     this.#process.stdin.write(`${JSON.stringify({ case: name })}\n`);
-    return this.#next();
+    const answer = await this.#next();
+    if (answer.error !== undefined) throw new Error(`${this.side.name}, case "${name}": ${answer.error}`);
+    return answer;
   }
 
   stop(): void {
@@ -52,24 +63,19 @@ export class Peer {
 
   async #next(): Promise<Line> {
     const { value, done } = await this.#lines.next();
-    if (done)
-      throw new Error(
-        `${this.side.name}: the process ended without an answer (${this.side.command} ${this.side.args.join(" ")})`,
-      );
+    if (done) {
+      const said = this.#complaint.trim().split("\n").pop();
+      throw new Error(`${this.side.name}: the process ended without an answer${said ? ` (${said})` : ""}`);
+    }
     return JSON.parse(value) as Line;
   }
 }
 
-export interface Result {
-  readonly case: string;
-  /** per side, in the order asked: one number per round */
-  readonly rounds: Readonly<Record<string, readonly number[]>>;
-}
-
 /**
  * Ask all sides in turn, round after round.
- * @param names per side: what it calls the case; sides without a name are left out
+ * @param peers each with its own name of the case
  * @param read the number to keep of an answer
+ * @returns per side, in the order asked: one number per round
  */
 export async function interleave(
   peers: readonly { readonly peer: Pick<Peer, "ask">; readonly side: string; readonly name: string }[],
@@ -93,4 +99,40 @@ export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = Math.floor(sorted.length / 2);
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+/** What is quoted of one side. */
+export interface Summary {
+  readonly median: number;
+  /** the fastest round */
+  readonly best: number;
+  readonly rounds: readonly number[];
+}
+
+/** What is quoted of a comparison; above 1: the first is faster. */
+export interface Ratio {
+  /** of the medians */
+  readonly ratio: number;
+  /** least and greatest of the rounds, each side's with the other's of the same round */
+  readonly low: number;
+  readonly high: number;
+}
+
+/** @param unit whether more is faster (steps per second) or slower (milliseconds) */
+export function summarize(rounds: readonly number[], unit: "ms" | "steps/s"): Summary {
+  return {
+    median: median(rounds),
+    best: unit === "ms" ? Math.min(...rounds) : Math.max(...rounds),
+    rounds,
+  };
+}
+
+export function compare(ours: readonly number[], theirs: readonly number[], unit: "ms" | "steps/s"): Ratio {
+  const faster = (a: number, b: number) => (unit === "ms" ? b / a : a / b);
+  const paired = ours.map((x, i) => faster(x, theirs[i]!));
+  return {
+    ratio: faster(median(ours), median(theirs)),
+    low: Math.min(...paired),
+    high: Math.max(...paired),
+  };
 }

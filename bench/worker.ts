@@ -1,6 +1,7 @@
 /**
  * Our side of the benchmarks as a process of its own, speaking the peers' protocol: one line when ready, then one
- * answer per request line. `node dist/bench/worker.js SUITE`.
+ * answer per request line. `node dist/bench/worker.js SUITE [CASE]`; with a case of training, the first line says when
+ * its first update was done.
  */
 import { createInterface } from "node:readline";
 import { Runtime } from "../src/runtime/index.js";
@@ -82,16 +83,20 @@ const suite = suites[process.argv[2] ?? ""];
 if (suite === undefined)
   throw new Error(`suite: got "${process.argv[2]}", expected ${Object.keys(suites).join(", ")}`);
 
+const firstCase = process.argv[3];
 let firstUpdate = {};
-if (process.argv[2] === "train") {
-  // The age of the process, imports and all, after the first rollout and update.
-  await trainCases[0]!.run(runtime, 1, 0);
+if (firstCase !== undefined) {
+  const first = trainCases.find((c) => c.name === firstCase);
+  if (first === undefined) throw new Error(`case: got "${firstCase}"`);
+  await first.run(runtime, 1, 0);
+  // The clock of `performance` starts with the process: this is its age, imports and all.
   firstUpdate = { first_update_seconds: performance.now() / 1000 };
 }
 say({
   ready: true,
   peer: "phalanx",
   version: runtime.backend.name,
+  node: process.versions.node,
   cases: Object.keys(suite),
   ...firstUpdate,
 });
