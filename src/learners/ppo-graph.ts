@@ -7,7 +7,6 @@ import { isLeaf, type Tree } from "../core/tree.js";
 import {
   adam,
   clipGlobalNorm,
-  huber,
   type Module,
   type NormalizerState,
   type ParamLayout,
@@ -172,7 +171,8 @@ export function minibatchGraph(
     options.normalizeAdvantages === "minibatch"
       ? standardize(column.advantage, decided, count!)
       : column.advantage;
-  const clipped = clip(ratio, 1 - options.clipRatio, 1 + options.clipRatio);
+  // Where the clipped term is the smaller one, the ratio is outside and has no gradient; else the terms are equal.
+  const clipped = stopGradient(clip(ratio, 1 - options.clipRatio, 1 + options.clipRatio));
   const surrogate = minimum(mul(ratio, advantage), mul(clipped, advantage));
   const policyLoss = named(neg(average(surrogate, decided)), "actor/policyLoss");
   const entropy = named(average(distribution.entropy(), decided), "actor/entropy");
@@ -193,7 +193,7 @@ export function minibatchGraph(
   const value = networks.criticPerCopy ? reshape(expand(reshape(output, [B, 1]), [B, n]), [R]) : output;
   const loss = (v: Tensor) => {
     const error = sub(stopGradient(target), v);
-    return options.huberDelta === null ? mul(square(error), 0.5) : huber(error, options.huberDelta);
+    return options.huberDelta === null ? mul(square(error), 0.5) : huberOf(error, options.huberDelta);
   };
   const clippedValue =
     options.valueClip === null
@@ -249,6 +249,15 @@ export function minibatchGraph(
       0,
     ),
   };
+}
+
+/**
+ * The Huber loss with its first derivative written down, which is the clipped error: the numbers of `huber` and of its
+ * gradient, in a third of the nodes. It has no second derivative.
+ */
+function huberOf(error: Tensor, delta: number): Tensor {
+  const clipped = stopGradient(clip(error, -delta, delta));
+  return mul(clipped, sub(error, mul(clipped, 0.5)));
 }
 
 /**
