@@ -67,11 +67,12 @@ const suites: Readonly<Record<string, Suite>> = {
     firstUpdate: true,
     scripts: {
       torch: { script: "torch_mappo.py", python: TORCH },
+      "torch lean": { script: "torch_mappo.py", python: TORCH },
       jaxmarl: { script: "jaxmarl_ippo.py", python: JAX },
     },
     unit: "steps/s",
     rows: [
-      { name: "mappo", peers: { torch: "mappo" } },
+      { name: "mappo", peers: { torch: "mappo", "torch lean": "mappo:lean" } },
       { name: "ippo", peers: { jaxmarl: "ippo" } },
     ],
   },

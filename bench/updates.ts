@@ -26,6 +26,7 @@ import {
   mul,
   neg,
   reshape,
+  stopGradient,
   sub,
   type Tensor,
 } from "../src/tensor/index.js";
@@ -105,7 +106,9 @@ function ppoUpdate(rows = 750, epochs = 10): UpdateCase["setup"] {
         const { actor, critic, batch } = inputs;
         const pi = categorical(actorNet.forward(actorLayout.unpack(actor.params), batch.obs));
         const ratio = exp(sub(pi.logProb(batch.action), batch.oldLogProb));
-        const surrogate = minimum(mul(ratio, batch.advantage), mul(clip(ratio, 0.8, 1.2), batch.advantage));
+        // Where the clipped term is the smaller one, it has no gradient (as in src/learners/ppo-graph.ts).
+        const clipped = stopGradient(clip(ratio, 0.8, 1.2));
+        const surrogate = minimum(mul(ratio, batch.advantage), mul(clipped, batch.advantage));
         const actorLoss = neg(add(mean(surrogate), mul(mean(pi.entropy()), 0.01)));
         const value = criticNet.forward(criticLayout.unpack(critic.params), batch.globalState);
         const criticLoss = mean(huber(sub(reshape(value, [rows]), batch.returns), 10));

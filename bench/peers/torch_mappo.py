@@ -47,15 +47,16 @@ class Scale:
 
 
 class Mappo:
-    def __init__(self, seed, fused):
+    def __init__(self, seed, lean):
         torch.manual_seed(seed)
+        self.lean = lean
         self.envs = [simple_spread_v3.parallel_env(max_cycles=LENGTH) for _ in range(COPIES)]
         self.names = self.envs[0].possible_agents
         n, width = len(self.names), 18
         self.actor = network(width, 64, 64, 5, gain=0.01)
         self.critic = network(n * width, 64, 64, 1, gain=1.0)
         self.adams = [
-            torch.optim.Adam(m.parameters(), lr=7e-4, eps=1e-5, fused=fused) for m in (self.actor, self.critic)
+            torch.optim.Adam(m.parameters(), lr=7e-4, eps=1e-5, fused=lean) for m in (self.actor, self.critic)
         ]
         self.scale = Scale()
         self.obs = np.stack([self.table(env.reset(seed=seed + i)[0]) for i, env in enumerate(self.envs)])
@@ -65,9 +66,13 @@ class Mappo:
 
     def values(self, obs):
         """[..., n, width] to [..., n]: every agent's critic sees all observations."""
-        shared = torch.from_numpy(obs).flatten(-2).unsqueeze(-2).expand(*obs.shape[:-1], -1)
         mean, std = self.scale.moments()
-        return self.critic(shared).squeeze(-1) * std + mean
+        return self.critic(self.shared(torch.from_numpy(obs))).squeeze(-1).expand(obs.shape[:-1]) * std + mean
+
+    def shared(self, obs):
+        """All observations of a copy side by side: once per agent, or (lean) once for all of them."""
+        joint = obs.flatten(-2).unsqueeze(-2)
+        return joint if self.lean else joint.expand(*obs.shape[:-1], -1)
 
     @torch.no_grad()
     def rollout(self):
@@ -100,10 +105,9 @@ class Mappo:
         advantage = torch.from_numpy(advantage).flatten()
         advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-5)
         own = torch.from_numpy(obs[:-1])
-        shared = own.flatten(-2).unsqueeze(-2).expand(LENGTH, COPIES, n, -1)
         return {
             "obs": own.flatten(0, 2),
-            "shared": shared.flatten(0, 2),
+            "shared": self.shared(own).flatten(0, 2),
             "action": torch.stack(actions).flatten(0, 2),
             "logp": torch.stack(logps).flatten(),
             "value": torch.from_numpy(values[:-1]).flatten(),
@@ -125,7 +129,7 @@ class Mappo:
             self.scale.update(batch["returns"])
             mean, std = self.scale.moments()
             target, old = (batch["returns"] - mean) / std, (batch["value"] - mean) / std
-            value = self.critic(batch["shared"]).squeeze(-1)
+            value = self.critic(batch["shared"]).expand(-1, len(target) // len(batch["shared"])).flatten()
             near = old + (value - old).clamp(-CLIP, CLIP)
             self.descend(1, torch.max(huber(value, target), huber(near, target)).mean())
         for _ in range(EPOCHS):
@@ -140,16 +144,16 @@ class Mappo:
 class Training:
     """One measurement: training from scratch to a fixed number of environment steps."""
 
-    def __init__(self, fused):
-        self.fused = fused
+    def __init__(self, lean):
+        self.lean = lean
 
     def prepare(self):
-        Mappo(0, self.fused)
+        Mappo(0, self.lean)
 
     def measure(self, request, args):
         target = request.get("env_steps", args.env_steps)
         start = time.perf_counter()
-        learner = Mappo(request.get("seed", 0), self.fused)
+        learner = Mappo(request.get("seed", 0), self.lean)
         steps = rolling = 0
         rewards = []
         while steps < target:
@@ -171,7 +175,7 @@ class Training:
 
 
 args = options((("--env-steps",), {"type": int, "default": 5000}))
-first = Mappo(0, fused=False)
+first = Mappo(0, lean=False)
 first.update(first.rollout())
 about = {"peer": "torch", "version": torch.__version__, "first_update_seconds": process_age()}
-serve({"mappo": Training(fused=False), "mappo:fused": Training(fused=True)}, args, about)
+serve({"mappo": Training(lean=False), "mappo:lean": Training(lean=True)}, args, about)
