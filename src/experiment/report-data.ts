@@ -227,7 +227,7 @@ function methodsOf({ experiment }: Results): string[] {
   return [
     `Every team is trained once per seed (${seeds} seed${seeds === 1 ? "" : "s"}), with equal environment steps unless its row says otherwise. A cell's value per seed is the mean over ${episodes} episodes of the sum over steps of the mean reward of the agents. Evaluation episodes are the same for all teams and columns of a seed, and are never trained on.`,
     "A cell shows the mean over seeds, its 95 % Student interval, and every seed. Columns named adaptive hold an adversary found against the very team of the row; random columns hold behaviour without knowledge in the same threat.",
-    "A sentence of the summary says better or worse only where the paired test is significant at 5 % after Holm's correction. Flags mark cells in which the attack, not the team, may have failed.",
+    "A sentence of the summary calls a team better or worse than another only where their paired test is significant at 5 % after Holm's correction. What is said of one team alone (against random play, under its strongest attack) rests on single paired tests at 5 %. Flags mark cells in which the attack, not the team, may have failed.",
   ];
 }
 

@@ -1,2 +1,2 @@
-export * from "./aggregate.js";
+export * from "./comparisons.js";
 export * from "./student.js";

@@ -1,10 +1,8 @@
 import { describe, expect, it } from "vitest";
 import {
   holm,
-  interquartileMean,
   pairedTest,
   significanceLimit,
-  smallestRankSumP,
   studentInterval,
   studentQuantile,
   studentTwoSided,
@@ -61,13 +59,7 @@ describe("intervals and tests over seeds", () => {
   });
 });
 
-describe("aggregates and corrections", () => {
-  it("takes the mean of the middle half", () => {
-    expect(interquartileMean([3, 1, 4, 1, 5, 9, 2, 6])).toBe(3.5); // trim_mean(x, .25)
-    close(interquartileMean([3, 1, 4, 1, 5, 9, 2, 6, 5, 3]), 3.6666666666666665); // trim_mean(x, .25)
-    expect(interquartileMean([7])).toBe(7);
-  });
-
+describe("corrections", () => {
   it("corrects as Holm", () => {
     const rounded = (xs: number[]) => xs.map((x) => Number(x.toFixed(12)));
     // multipletests(p, method="holm")[1]
@@ -80,6 +72,5 @@ describe("aggregates and corrections", () => {
     expect(significanceLimit(1)).toMatch(/^With 1 seed there is no interval/);
     expect(significanceLimit(2)).toMatch(/^With 2 seeds/);
     expect(significanceLimit(3)).toBeNull();
-    expect(smallestRankSumP(3, 3)).toBeCloseTo(0.1, 12); // mannwhitneyu([1,2,3],[4,5,6],method="exact").pvalue
   });
 });

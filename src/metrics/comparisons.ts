@@ -1,16 +1,4 @@
-/** Aggregates that are robust to a few odd values, and corrections for many comparisons. */
-
-/**
- * Interquartile mean: the mean of the middle half. A quarter of the values, rounded down, is dropped at each end
- * (SciPy's `trim_mean(x, 0.25)`; Agarwal 2021).
- */
-export function interquartileMean(values: readonly number[]): number {
-  if (values.length === 0) throw new RangeError("interquartileMean: got no values");
-  const sorted = [...values].sort((a, b) => a - b);
-  const cut = Math.floor(sorted.length / 4);
-  const kept = sorted.slice(cut, sorted.length - cut);
-  return kept.reduce((a, b) => a + b, 0) / kept.length;
-}
+/** Corrections for many comparisons, and what a number of seeds can show at all. */
 
 /**
  * Holm's step-down adjustment (Holm 1979): compare each adjusted p-value with the level as if it were the only one.
@@ -47,11 +35,4 @@ export function significanceLimit(seeds: number, comparisons = 1, level = 0.05):
     `With 2 seeds a difference is significant only if both seeds agree almost exactly ` +
     `(95 % interval: ±12.7 standard errors${comparisons > 1 ? `, and ${comparisons} comparisons share the level of ${level}` : ""}).`
   );
-}
-
-/** Smallest two-sided p-value that an exact rank-sum test can reach with n against m values: 2 / C(n + m, n). */
-export function smallestRankSumP(n: number, m: number): number {
-  let combinations = 1;
-  for (let i = 1; i <= n; i++) combinations = (combinations * (m + i)) / i;
-  return Math.min(1, 2 / combinations);
 }
