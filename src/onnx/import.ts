@@ -1,5 +1,16 @@
+import type { NdArray } from "../core/array.js";
 import { UserError } from "../core/errors.js";
-import { constant, FREE, formatDims, named, type Tensor, TensorError } from "../tensor/index.js";
+import { suggestion } from "../core/suggest.js";
+import {
+  constant,
+  FREE,
+  formatDims,
+  isFloat,
+  named,
+  sameShape,
+  type Tensor,
+  TensorError,
+} from "../tensor/index.js";
 import { importers, NodeContext, type Value } from "./importers.js";
 import { type Model, type ModelValue, readModel } from "./read.js";
 
@@ -10,12 +21,22 @@ export interface ImportedModel {
   readonly outputs: readonly ModelValue[];
   readonly metadata: Readonly<Record<string, string>>;
   /**
+   * The parameters by name: float initializers with at least one dimension that a node computes with. Shapes,
+   * indices, bounds and single numbers (a clip limit, the √2 of a GELU) are none.
+   */
+  readonly weights: Readonly<Record<string, NdArray>>;
+  /**
    * The outputs by name, in the current trace.
    *
-   * @param inputs a tensor for each input; where the model has a named size, any size fits
-   * @throws UserError naming the input or the node that does not fit
+   * @param inputs  a tensor for each input; where the model has a named size, any size fits
+   * @param weights tensors to compute with instead of the file's weights, of the same shape and dtype: what the
+   *   outputs can then be differentiated by. Those left out stay constants.
+   * @throws UserError naming the input, the weight or the node that does not fit
    */
-  apply(inputs: Readonly<Record<string, Tensor>>): Record<string, Tensor>;
+  apply(
+    inputs: Readonly<Record<string, Tensor>>,
+    weights?: Readonly<Record<string, Tensor>>,
+  ): Record<string, Tensor>;
 }
 
 /**
@@ -31,24 +52,68 @@ export function importModel(bytes: Uint8Array, place = "model"): ImportedModel {
       throw new UserError(`${place}, node "${name}": operator ${opType} is not supported`);
     }
   }
+  const weights = weightsOf(model);
   return {
     model,
     inputs: model.inputs,
     outputs: model.outputs,
     metadata: model.metadata,
-    apply: (inputs) => applyModel(model, inputs, place),
+    weights,
+    apply: (inputs, given = {}) => {
+      checkWeights(weights, given, place);
+      return applyModel(model, inputs, given, place);
+    },
   };
+}
+
+/** Operands that are read while importing, so that no tensor can stand there. */
+const NUMBER_OPERANDS: Readonly<Record<string, readonly number[]>> = { Clip: [1, 2], Pad: [2] };
+
+function weightsOf(model: Model): Record<string, NdArray> {
+  const computed = new Set<string>();
+  for (const { opType, inputs } of model.nodes) {
+    for (const [i, name] of inputs.entries()) if (!NUMBER_OPERANDS[opType]?.includes(i)) computed.add(name);
+  }
+  return Object.fromEntries(
+    [...model.initializers].filter(
+      ([name, { dtype, shape }]) => isFloat(dtype) && shape.length > 0 && computed.has(name),
+    ),
+  );
+}
+
+function checkWeights(
+  weights: Readonly<Record<string, NdArray>>,
+  given: Readonly<Record<string, Tensor>>,
+  place: string,
+): void {
+  for (const [name, x] of Object.entries(given)) {
+    const own = Object.hasOwn(weights, name) ? weights[name] : undefined;
+    if (own === undefined) {
+      const cure = suggestion(name, Object.keys(weights));
+      throw new UserError(`${place}, weight "${name}": the model has no weight of this name. ${cure}`.trim());
+    }
+    if (x.dtype !== own.dtype || !sameShape(x.shape, own.shape)) {
+      throw new UserError(
+        `${place}, weight "${name}": got ${x.dtype} ${formatDims(x.shape)}, expected ${own.dtype} ${formatDims(own.shape)}`,
+      );
+    }
+  }
 }
 
 function applyModel(
   model: Model,
   inputs: Readonly<Record<string, Tensor>>,
+  weights: Readonly<Record<string, Tensor>>,
   place: string,
 ): Record<string, Tensor> {
   const values = new Map<string, Value>();
   for (const value of model.inputs)
     values.set(value.name, { tensor: bind(value, inputs[value.name], place) });
   for (const [name, array] of model.initializers) {
+    if (Object.hasOwn(weights, name)) {
+      values.set(name, { tensor: weights[name]! });
+      continue;
+    }
     // Shapes, axes and positions stay numbers; as tensors they are needed only by computations.
     const ints =
       array.dtype === "int64" && array.shape.length <= 1 ? Array.from(array.data, Number) : undefined;

@@ -1,6 +1,8 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { finiteDifferences } from "../../test/compute/finite-differences.js";
+import "../../test/support/allclose.js";
 import { f32 } from "../core/array.js";
 import { UserError } from "../core/errors.js";
 import { RandomStream } from "../core/random.js";
@@ -80,6 +82,42 @@ describe("writing and reading", () => {
     });
     expect(Array.from(again.data as Float64Array)).toEqual(Array.from(x.data));
     expect(gradient.data).toEqual(saliency.data);
+  });
+
+  it("lets the weights of a file be tensors, which the outputs can be differentiated by", () => {
+    const { weights, apply } = importModel(policy(), "policy.onnx");
+    const names = Object.keys(weights);
+    expect(Object.values(weights).map((w) => w.shape)).toEqual([[3, 4], [4]]);
+    const feeds = { obs: f32([2, 3], [0.1, -0.5, 2, 1, 0, -1]), ...weights };
+    const { plain, given, gradient, differences } = trace((graph) => {
+      const obs = graph.input("obs", [FREE, 3], "float32");
+      const tensors = Object.fromEntries(
+        Object.entries(weights).map(([name, { shape, dtype }]) => [name, graph.input(name, shape, dtype)]),
+      );
+      const output = apply({ obs }, tensors).logProbs!;
+      const loss = sum(mul(output, output));
+      return {
+        ...interpret(
+          { plain: apply({ obs }).logProbs!, given: output, gradient: grad(loss, tensors) },
+          feeds,
+        ),
+        differences: names.map((name) => finiteDifferences(loss, feeds, name)),
+      };
+    });
+    expect(given.data).toEqual(plain.data);
+    for (const [i, name] of names.entries()) {
+      expect(gradient[name]).toBeAllclose(differences[i]!, { atol: 1e-6, rtol: 1e-6 });
+    }
+    trace((graph) => {
+      const obs = graph.input("obs", [FREE, 3], "float32");
+      const w = graph.input("w", [3], "float32");
+      expect(() => apply({ obs }, { _consts: w })).toThrow(
+        'weight "_consts": the model has no weight of this name. Did you mean "_const"?',
+      );
+      expect(() => apply({ obs }, { _const: w })).toThrow(
+        'weight "_const": got float32 [3], expected float32 [3, 4]',
+      );
+    });
   });
 
   it("refuses two outputs of one name and inputs left out", () => {
