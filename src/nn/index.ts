@@ -5,5 +5,6 @@ export * from "./layers.js";
 export * from "./losses.js";
 export * from "./optim.js";
 export * from "./params.js";
+export * from "./recurrent.js";
 export * from "./sampling.js";
 export * from "./value-normalizer.js";

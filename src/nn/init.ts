@@ -32,6 +32,8 @@ const normal =
     for (let i = 0; i < out.length; i++) out[i] = s * stream.normal();
   };
 
+/** U(−bound, bound), whatever the shape. */
+export const uniformInit = (bound: number): Initializer => uniform(() => bound);
 /** U(−a, a), a = gain · √(6 / (in + out)) (Glorot and Bengio 2010). */
 export const xavierUniform = (gain = 1): Initializer => uniform((i, o) => gain * Math.sqrt(6 / (i + o)));
 /** N(0, σ²), σ = gain · √(2 / (in + out)) (Glorot and Bengio 2010). */
