@@ -5,6 +5,8 @@ export * from "./layers.js";
 export * from "./losses.js";
 export * from "./optim.js";
 export * from "./params.js";
+export * from "./polyak.js";
 export * from "./recurrent.js";
 export * from "./sampling.js";
+export * from "./stacked.js";
 export * from "./value-normalizer.js";

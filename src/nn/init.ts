@@ -34,6 +34,8 @@ const normal =
 
 /** U(−bound, bound), whatever the shape. */
 export const uniformInit = (bound: number): Initializer => uniform(() => bound);
+/** N(0, σ²) */
+export const normalInit = (std = 1): Initializer => normal(() => std);
 /** U(−a, a), a = gain · √(6 / (in + out)) (Glorot and Bengio 2010). */
 export const xavierUniform = (gain = 1): Initializer => uniform((i, o) => gain * Math.sqrt(6 / (i + o)));
 /** N(0, σ²), σ = gain · √(2 / (in + out)) (Glorot and Bengio 2010). */

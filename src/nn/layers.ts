@@ -6,6 +6,7 @@ import {
   mean,
   mul,
   named,
+  oneHot,
   relu,
   sqrt,
   square,
@@ -13,8 +14,9 @@ import {
   type Tensor,
   tanh,
 } from "../tensor/index.js";
-import { constantInit, type Initializer, orthogonal, zerosInit } from "./init.js";
+import { constantInit, type Initializer, normalInit, orthogonal, zerosInit } from "./init.js";
 import type { Module } from "./params.js";
+import { alongRows } from "./stacked.js";
 
 export type Activation = "tanh" | "relu";
 
@@ -23,21 +25,22 @@ const activations: { readonly [A in Activation]: (x: Tensor) => Tensor } = { tan
 /**
  * x · weight + bias, parameters `name/weight` [in, out] and `name/bias` [out].
  *
- * @param options.init weight initialiser; default orthogonal(1)
- * @param options.bias false leaves the bias out; biases start at 0
+ * @param options.init     weight initialiser; default orthogonal(1)
+ * @param options.bias     false leaves the bias out
+ * @param options.biasInit default: 0
  */
 export function linear(
   name: string,
   inputSize: number,
   outputSize: number,
-  options: { readonly init?: Initializer; readonly bias?: boolean } = {},
+  options: { readonly init?: Initializer; readonly bias?: boolean; readonly biasInit?: Initializer } = {},
 ): Module {
   if (!(inputSize >= 1 && outputSize >= 1)) {
     throw new UserError(`layer "${name}": got sizes ${inputSize} and ${outputSize}, expected both ≥ 1`);
   }
-  const { init = orthogonal(), bias = true } = options;
+  const { init = orthogonal(), bias = true, biasInit = zerosInit } = options;
   const weight = { name: `${name}/weight`, shape: [inputSize, outputSize], init };
-  const offset = { name: `${name}/bias`, shape: [outputSize], init: zerosInit };
+  const offset = { name: `${name}/bias`, shape: [outputSize], init: biasInit };
   return {
     parameters: bias ? [weight, offset] : [weight],
     forward: (params, x) =>
@@ -57,7 +60,37 @@ export function layerNorm(name: string, size: number): Module {
     forward: (params, x) => {
       const centred = sub(x, mean(x, -1, true));
       const scale = sqrt(add(mean(square(centred), -1, true), 1e-5));
-      return named(add(mul(div(centred, scale), params[gain.name]!), params[bias.name]!), name);
+      const normal = div(centred, scale);
+      return named(
+        add(mul(normal, alongRows(params[gain.name]!, x)), alongRows(params[bias.name]!, x)),
+        name,
+      );
+    },
+  };
+}
+
+/**
+ * A learnt vector for each of `count` ids, parameter `name/weight` [count, size]; `forward` takes int32 ids of any
+ * shape and gives [..., size]. Rows are taken by a product with one-hot vectors: its gradient adds in one order on any
+ * number of threads, which that of a row gather does not. An id outside [0, count) gives zeros.
+ *
+ * @param options.init default normalInit(1), as in PyTorch
+ */
+export function embedding(
+  name: string,
+  count: number,
+  size: number,
+  options: { readonly init?: Initializer } = {},
+): Module {
+  if (!(count >= 1 && size >= 1)) {
+    throw new UserError(`embedding "${name}": got ${count} ids of size ${size}, expected both ≥ 1`);
+  }
+  const weight = { name: `${name}/weight`, shape: [count, size], init: options.init ?? normalInit() };
+  return {
+    parameters: [weight],
+    forward: (params, ids) => {
+      const table = params[weight.name]!;
+      return named(linearOf(oneHot(ids, count, table.dtype), table), name);
     },
   };
 }
@@ -76,14 +109,18 @@ export interface MlpOptions {
   readonly inputNorm?: boolean;
 }
 
-/** Linear layers with an activation between them; layers are called `name/hidden0` … and `name/output`. */
-export function mlp(name: string, options: MlpOptions): Module {
-  const { sizes, activation, init = orthogonal(Math.SQRT2), outputInit = init } = options;
-  if (sizes.length < 2) throw new UserError(`mlp "${name}": got sizes [${sizes}], expected at least two`);
+/**
+ * The hidden layers of an MLP, each with its activation (and normalisation): everything but the output layer. The
+ * identity where there are none.
+ *
+ * @param options `sizes` is [in, ...hidden]
+ */
+export function mlpBase(name: string, options: Omit<MlpOptions, "outputInit">): Module {
+  const { sizes, activation, init = orthogonal(Math.SQRT2) } = options;
   const act = activations[activation];
   const steps: Module[] = [];
   if (options.inputNorm) steps.push(layerNorm(`${name}/inputNorm`, sizes[0]!));
-  for (let i = 0; i < sizes.length - 2; i++) {
+  for (let i = 0; i < sizes.length - 1; i++) {
     const layer = linear(`${name}/hidden${i}`, sizes[i]!, sizes[i + 1]!, { init });
     steps.push({
       parameters: layer.parameters,
@@ -91,10 +128,18 @@ export function mlp(name: string, options: MlpOptions): Module {
     });
     if (options.layerNorm) steps.push(layerNorm(`${name}/norm${i}`, sizes[i + 1]!));
   }
-  steps.push(
-    linear(`${name}/output`, sizes[sizes.length - 2]!, sizes[sizes.length - 1]!, { init: outputInit }),
-  );
   return sequential(steps);
+}
+
+/** Linear layers with an activation between them; layers are called `name/hidden0` … and `name/output`. */
+export function mlp(name: string, options: MlpOptions): Module {
+  const { sizes, init = orthogonal(Math.SQRT2), outputInit = init } = options;
+  if (sizes.length < 2) throw new UserError(`mlp "${name}": got sizes [${sizes}], expected at least two`);
+  const [last, outputs] = sizes.slice(-2);
+  return sequential([
+    mlpBase(name, { ...options, sizes: sizes.slice(0, -1) }),
+    linear(`${name}/output`, last!, outputs!, { init: outputInit }),
+  ]);
 }
 
 /** Modules applied one after the other. */

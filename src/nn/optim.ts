@@ -78,9 +78,10 @@ export interface AdamOptions {
 /**
  * Adam (Kingma and Ba 2015, algorithm 1), as PyTorch computes it.
  *
- * State: `m` and `v` [P], decayed sums of gradients and of their squares, and `correction` [2] ([n, 2] for stacked
- * agents), the sums of the weights in them, Σ βᵏ = (1 − βᵗ)/(1 − β). A sum divided by its weights is the bias-corrected mean of the paper; sums need
- * two passes over the vector less than means, no step counter, and nothing cancels in float32.
+ * State: `m` and `v` [P], decayed sums of gradients and of their squares, and `correction` [2], the sums of the weights
+ * in them, Σ βᵏ = (1 − βᵗ)/(1 − β). A sum divided by its weights is the bias-corrected mean of the paper; sums need
+ * two passes over the vector less than means, no step counter, and nothing cancels in float32. Stacked agents have all
+ * three each.
  */
 export function adam(options: AdamOptions = {}): Optimizer {
   const { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0 } = options;
@@ -145,9 +146,9 @@ export function rmsprop(options: RmspropOptions = {}): Optimizer {
       const next: Record<string, Tensor> = { v: decayed(state.v!, square(g)) };
       if (centered) next.mean = decayed(state.mean!, g);
       const variance = centered ? maximum(sub(next.v!, square(next.mean!)), 0) : next.v!;
-      let update = div(g, add(sqrt(variance), epsilon));
-      if (momentum > 0) update = next.velocity = add(mul(state.velocity!, momentum), update);
-      return { params: sub(params, mul(update, rate)), state: next };
+      const update = div(g, add(sqrt(variance), epsilon));
+      if (momentum > 0) next.velocity = add(mul(state.velocity!, momentum), update);
+      return { params: sub(params, mul(next.velocity ?? update, rate)), state: next };
     },
   };
 }

@@ -2,7 +2,16 @@ import { sizeOf } from "../core/array.js";
 import { UserError } from "../core/errors.js";
 import type { RandomStream } from "../core/random.js";
 import { suggestion } from "../core/suggest.js";
-import { named, reshape, split, type Tensor, TensorError } from "../tensor/index.js";
+import {
+  concat,
+  formatDims,
+  named,
+  reshape,
+  sameShape,
+  split,
+  type Tensor,
+  TensorError,
+} from "../tensor/index.js";
 import type { Initializer } from "./init.js";
 
 /** One parameter of a module. */
@@ -58,15 +67,40 @@ export class ParamLayout {
    * gradient with respect to the vector is therefore one Concat.
    */
   unpack(flat: Tensor): Record<string, Tensor> {
+    const parts = this.#parts(flat);
+    return Object.fromEntries(
+      this.entries.map(({ name, shape }, i) => [name, named(reshape(parts[i]!, shape), name)]),
+    );
+  }
+
+  /**
+   * The flat vector [size] with some of its parameters replaced: one Split and one Concat.
+   *
+   * @param values by name, each of its parameter's shape
+   * @throws UserError if there is no parameter of a name; TensorError if a shape does not fit
+   */
+  replace(flat: Tensor, values: Readonly<Record<string, Tensor>>): Tensor {
+    for (const [name, value] of Object.entries(values)) {
+      const { shape } = this.#entry(name);
+      if (!sameShape(value.shape, shape)) {
+        throw new TensorError(`parameter "${name}": got ${value}, expected shape ${formatDims(shape)}`);
+      }
+    }
+    const parts = this.#parts(flat);
+    return concat(
+      this.entries.map(({ name, size }, i) =>
+        values[name] === undefined ? parts[i]! : reshape(values[name], [size]),
+      ),
+    );
+  }
+
+  #parts(flat: Tensor): Tensor[] {
     if (flat.shape.length !== 1 || flat.shape[0] !== this.size) {
       throw new TensorError(`parameters: got ${flat}, expected a vector of ${this.size} elements`);
     }
-    const parts = split(
+    return split(
       flat,
       this.entries.map((e) => e.size),
-    );
-    return Object.fromEntries(
-      this.entries.map(({ name, shape }, i) => [name, named(reshape(parts[i]!, shape), name)]),
     );
   }
 
@@ -81,17 +115,20 @@ export class ParamLayout {
 
   /** A view of one parameter in a flat vector. @throws UserError if there is none of that name */
   view(flat: Float32Array, name: string): Float32Array {
+    const { offset, size } = this.#entry(name);
+    return flat.subarray(offset, offset + size);
+  }
+
+  #entry(name: string): ParamEntry {
     const entry = this.#byName.get(name);
-    if (entry === undefined) {
-      throw new UserError(
-        `parameter "${name}": not in this network. ${suggestion(name, [...this.#byName.keys()])}`,
-      );
-    }
-    return flat.subarray(entry.offset, entry.offset + entry.size);
+    if (entry !== undefined) return entry;
+    throw new UserError(
+      `parameter "${name}": not in this network. ${suggestion(name, [...this.#byName.keys()])}`,
+    );
   }
 }
 
-/** The layout of all parameters of some modules, in order. */
-export function layoutOf(...modules: readonly Module[]): ParamLayout {
+/** The layout of all parameters of some modules, or of whatever else has parameters, in order. */
+export function layoutOf(...modules: readonly (Module | Pick<Module, "parameters">)[]): ParamLayout {
   return new ParamLayout(modules.flatMap((m) => m.parameters));
 }

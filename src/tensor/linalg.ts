@@ -22,14 +22,15 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
 }
 
 /**
- * x · w + b.
+ * x · w + b, for one layer or for n stacked layers with weights of their own.
  *
- * @param x [..., in]
- * @param w [in, out]
- * @param b [out]
- * @returns [..., out]
+ * @param x [..., in]; stacked: [n, ..., in]
+ * @param w [in, out]; stacked: [n, in, out]
+ * @param b [out]; stacked: [n, 1, out]
+ * @returns [..., out]; stacked: [n, ..., out]
  */
 export function linear(x: Tensor, w: Tensor, b?: Tensor): Tensor {
+  if (w.shape.length === 3) return stackedLinear(x, w, b);
   const rank = x.shape.length;
   const size = w.shape[0];
   if (w.shape.length !== 2 || rank < 1 || x.shape[rank - 1] !== size || size === FREE) {
@@ -49,4 +50,22 @@ export function linear(x: Tensor, w: Tensor, b?: Tensor): Tensor {
   }
   const rows = gemm(reshape(x, [-1, size!]), w, false, false, b);
   return reshape(rows, [...x.shape.slice(0, -1), w.shape[1]!]);
+}
+
+/** One batched product: x [n, ..., in], w [n, in, out], b [n, 1, out] → [n, ..., out]. */
+function stackedLinear(x: Tensor, w: Tensor, b: Tensor | undefined): Tensor {
+  const [count, size, outputs] = w.shape as [number, number, number];
+  const rank = x.shape.length;
+  if (rank < 2 || hasFree(x.shape) || x.shape[0] !== count || x.shape[rank - 1] !== size) {
+    throw new TensorError(
+      `linear: input ${formatDims(x.shape)} and stacked weight ${formatDims(w.shape)} do not fit, expected [n, …, in] of static sizes and [n, in, out]`,
+    );
+  }
+  if (b !== undefined && !sameShape(b.shape, [count, 1, outputs])) {
+    throw new TensorError(
+      `linear: bias ${formatDims(b.shape)} does not fit stacked weight ${formatDims(w.shape)}, expected [n, 1, out]`,
+    );
+  }
+  const y = matmul(reshape(x, [count, -1, size]), w);
+  return reshape(b === undefined ? y : add(y, b), [...x.shape.slice(0, -1), outputs]);
 }
