@@ -6,19 +6,20 @@ import {
   type AttributeProto,
   AttributeProtoSchema,
   AttributeProto_AttributeType as AttributeType,
+  type GraphProto,
   type NodeProto,
   NodeProtoSchema,
   type TensorProto,
 } from "./gen/onnx_pb.js";
 
-/** Attribute values as ONNX types them: integer, list of integers, text, tensor. */
-export type AttributeValue = number | readonly number[] | string | NdArray;
+/** Attribute values as ONNX types them: integer, list of integers, text, tensor, the body of a loop. */
+export type AttributeValue = number | readonly number[] | string | NdArray | GraphProto;
 
 /** Collects the nodes and literals of one ONNX graph and gives every tensor its name. */
 export class Emitter {
   readonly nodes: NodeProto[] = [];
   readonly literals: TensorProto[] = [];
-  readonly #taken: Set<string>;
+  #taken: Set<string>;
   readonly #names = new Map<Tensor, string>();
   readonly #literalNames = new Map<string, string>();
   readonly #rowSource: Tensor | undefined;
@@ -31,6 +32,15 @@ export class Emitter {
   constructor(reserved: Iterable<string>, rowSource: Tensor | undefined) {
     this.#taken = new Set(reserved);
     this.#rowSource = rowSource;
+  }
+
+  /** An emitter for the body of a loop, which sees the names given so far and gives none of them again. */
+  nested(): Emitter {
+    const inner = new Emitter([], this.#rowSource);
+    inner.#taken = this.#taken;
+    inner.#rows = this.#rows;
+    if (this.#rowSource !== undefined) inner.alias(this.#rowSource, this.name(this.#rowSource));
+    return inner;
   }
 
   /** The ONNX name of a value emitted before. */
@@ -144,8 +154,11 @@ function encodeAttribute(name: string, value: AttributeValue): AttributeProto {
       s: new TextEncoder().encode(value),
     });
   }
+  if (Array.isArray(value)) {
+    return create(AttributeProtoSchema, { name, type: AttributeType.INTS, ints: value.map(BigInt) });
+  }
   if ("dtype" in value) {
     return create(AttributeProtoSchema, { name, type: AttributeType.TENSOR, t: encodeArray("", value) });
   }
-  return create(AttributeProtoSchema, { name, type: AttributeType.INTS, ints: value.map(BigInt) });
+  return create(AttributeProtoSchema, { name, type: AttributeType.GRAPH, g: value as GraphProto });
 }

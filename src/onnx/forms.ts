@@ -84,6 +84,10 @@ export const onnxForms: { readonly [O in Operator]: OnnxForm<O> } = {
   constant: null,
   stopGradient: null,
   part: null,
+  // The writer emits a loop with all its results at once.
+  scan: null,
+  scanCarry: null,
+  scanStack: null,
 
   neg: plain("Neg"),
   exp: plain("Exp"),

@@ -1,18 +1,9 @@
 import { create, toBinary } from "@bufbuild/protobuf";
-import {
-  type Dim,
-  FREE,
-  hasFree,
-  isOp,
-  type Operator,
-  reachable,
-  type Tensor,
-  TensorError,
-} from "../tensor/index.js";
-import { onnxTypes } from "./arrays.js";
+import { hasFree, reachable, type Tensor, TensorError } from "../tensor/index.js";
 import { Emitter } from "./emitter.js";
-import { type OnnxForm, onnxForms, splitOutput } from "./forms.js";
-import { ModelProtoSchema, type ValueInfoProto, ValueInfoProtoSchema } from "./gen/onnx_pb.js";
+import { onnxForms } from "./forms.js";
+import { ModelProtoSchema } from "./gen/onnx_pb.js";
+import { emitNodes, valueInfo } from "./nodes.js";
 
 /** Operator set and file format version of every model written here. */
 export const OPSET = 18;
@@ -56,7 +47,7 @@ export function writeModel(spec: ModelSpec): Uint8Array<ArrayBuffer> {
   for (const [name, x] of outputs) {
     if (onnxForms[x.op] !== null && !outputName.has(x)) outputName.set(x, name);
   }
-  for (const x of nodes) emitNode(emit, x, outputName.get(x));
+  emitNodes(emit, nodes, outputName);
   for (const [name, x] of outputs) {
     if (emit.name(x) !== name) emit.node("Identity", [emit.name(x)], [name]);
   }
@@ -86,43 +77,4 @@ function checkNames(names: readonly string[]): void {
     }
     seen.add(name);
   }
-}
-
-function emitNode(emit: Emitter, x: Tensor, outputName: string | undefined): void {
-  if (emit.has(x)) return;
-  if (isOp(x, "input")) {
-    throw new TensorError(
-      `writeModel: the outputs need input "${x.attrs.name}", which is not among the inputs`,
-    );
-  }
-  const given = x.graph.nameOf(x);
-  if (isOp(x, "constant")) {
-    emit.alias(x as unknown as Tensor, emit.literal((x as Tensor<"constant">).attrs.value, given));
-  } else if (isOp(x, "stopGradient")) {
-    emit.alias(x as unknown as Tensor, emit.name(x.inputs[0]!));
-  } else if (isOp(x, "part")) {
-    emit.alias(x as unknown as Tensor, splitOutput(emit.name(x.inputs[0]!), x.attrs.index));
-  } else {
-    const form = onnxForms[x.op] as OnnxForm<Operator>;
-    const out = outputName ?? emit.fresh(given ?? `_${x.id}_${x.op}`);
-    const inputs = x.inputs.map((input) => emit.name(input));
-    form!(emit, { inputs, attrs: x.attrs, x, out });
-    emit.alias(x, out);
-  }
-}
-
-function valueInfo(name: string, { dtype, shape }: Tensor): ValueInfoProto {
-  const dimension = (d: Dim) =>
-    d === FREE
-      ? ({ value: { case: "dimParam", value: "N" } } as const)
-      : ({ value: { case: "dimValue", value: BigInt(d) } } as const);
-  return create(ValueInfoProtoSchema, {
-    name,
-    type: {
-      value: {
-        case: "tensorType",
-        value: { elemType: onnxTypes[dtype], shape: { dim: shape.map(dimension) } },
-      },
-    },
-  });
 }

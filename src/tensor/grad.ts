@@ -4,6 +4,7 @@ import { type GradientRule, gradientRules } from "./gradient-rules.js";
 import { currentGraph, filled, isOp, scalar, Tensor, zerosLike } from "./graph.js";
 import { concat } from "./movement.js";
 import type { Operator } from "./operators.js";
+import { scanCotangents } from "./scan-gradient.js";
 import { formatDims, isFloat, sameShape, TensorError } from "./shape.js";
 
 /**
@@ -24,7 +25,6 @@ export function grad(
   xs: Tensor | readonly Tensor[] | Tree<Tensor>,
   seed?: Tensor,
 ): Tensor | Tensor[] | Tree<Tensor> {
-  currentGraph("grad");
   if (xs instanceof Tensor) return gradients(y, [xs], seed)[0]!;
   if (Array.isArray(xs)) return gradients(y, xs, seed);
   const leaves = flattenTree(xs as Tree<Tensor>);
@@ -38,23 +38,58 @@ export function grad(
   return mapTree<Tensor, Tensor>(xs as Tree<Tensor>, (_, path) => byPath.get(path)!);
 }
 
-function gradients(y: Tensor, xs: readonly Tensor[], seed: Tensor | undefined): Tensor[] {
+function gradients(given: Tensor, targets: readonly Tensor[], seed: Tensor | undefined): Tensor[] {
+  const graph = currentGraph("grad");
+  const y = graph.resolve("grad", given);
+  const xs = targets.map((x) => graph.resolve("grad", x));
   checkArguments(y, xs, seed);
-  const reached = dependents(y, new Set(xs));
-  const cotangents = new Map<Tensor, Tensor>([[y, seed ?? scalar(1, y.dtype)]]);
+  const found = cotangents([[y, seed ?? scalar(1, y.dtype)]], xs);
+  return xs.map((x, i) => found[i] ?? zerosLike(x));
+}
+
+/** The walk from ys down to xs: the cotangent of each x, undefined where none arrives. */
+function cotangents(
+  ys: readonly (readonly [y: Tensor, seed: Tensor])[],
+  xs: readonly Tensor[],
+): (Tensor | undefined)[] {
+  const reached = dependents(
+    ys.map(([y]) => y),
+    new Set(xs),
+  );
+  const found = new Map<Tensor, Tensor>();
+  const receive = (x: Tensor, d: Tensor) => {
+    const sofar = found.get(x);
+    found.set(x, sofar === undefined ? d : add(sofar, d));
+  };
+  for (const [y, seed] of ys) receive(y, seed);
   const parts = new Map<Tensor, Map<number, Tensor>>();
+  const results = new Map<Tensor, Map<Tensor, Tensor>>();
   // Descending ids visit every consumer before what it consumes. A loop, not a recursion: unrolled graphs are
   // deeper than the stack.
   for (const node of [...reached].sort((a, b) => b.id - a.id)) {
     if (isOp(node, "split")) {
       const joined = joinParts(node, parts.get(node));
-      if (joined !== undefined) cotangents.set(node, joined);
+      if (joined !== undefined) found.set(node, joined);
     }
-    const d = cotangents.get(node);
+    if (isOp(node, "scan")) {
+      const wanted = node.inputs.map((x) => reached.has(x));
+      const arrived = results.get(node);
+      if (arrived === undefined) continue;
+      for (const [i, d] of scanCotangents(node, arrived, wanted, cotangents).entries()) {
+        if (d !== undefined && wanted[i]) receive(node.inputs[i]!, d);
+      }
+      continue;
+    }
+    const d = found.get(node);
     if (d === undefined) continue;
     if (isOp(node, "part")) {
       const source = node.inputs[0]!;
       parts.set(source, (parts.get(source) ?? new Map<number, Tensor>()).set(node.attrs.index, d));
+      continue;
+    }
+    if (node.op === "scanCarry" || node.op === "scanStack") {
+      const source = node.inputs[0]!;
+      results.set(source, (results.get(source) ?? new Map<Tensor, Tensor>()).set(node, d));
       continue;
     }
     const rule = gradientRules[node.op] as GradientRule<Operator>;
@@ -62,11 +97,10 @@ function gradients(y: Tensor, xs: readonly Tensor[], seed: Tensor | undefined): 
     for (const [i, cotangent] of rule(node, d).entries()) {
       const x = node.inputs[i]!;
       if (cotangent === null || !reached.has(x)) continue;
-      const sofar = cotangents.get(x);
-      cotangents.set(x, sofar === undefined ? cotangent() : add(sofar, cotangent()));
+      receive(x, cotangent());
     }
   }
-  return xs.map((x) => cotangents.get(x) ?? zerosLike(x));
+  return xs.map((x) => found.get(x));
 }
 
 function checkArguments(y: Tensor, xs: readonly Tensor[], seed: Tensor | undefined): void {
@@ -80,16 +114,15 @@ function checkArguments(y: Tensor, xs: readonly Tensor[], seed: Tensor | undefin
     throw new TensorError(`grad: got the seed ${seed} for y = ${y}, expected the same shape and dtype`);
   }
   for (const x of xs) {
-    if (x.graph !== y.graph) throw new TensorError(`grad: ${x} belongs to another trace than y = ${y}`);
     if (!isFloat(x.dtype)) throw new TensorError(`grad: got x = ${x}, expected a float dtype`);
   }
 }
 
-/** The values between xs and y: they depend on an x, and y depends on them, through differentiable operators. */
-function dependents(y: Tensor, xs: ReadonlySet<Tensor>): Set<Tensor> {
+/** The values between xs and ys: they depend on an x, and a y depends on them, through differentiable operators. */
+function dependents(ys: readonly Tensor[], xs: ReadonlySet<Tensor>): Set<Tensor> {
   let first = Number.POSITIVE_INFINITY;
   for (const x of xs) first = Math.min(first, x.id);
-  const above = new Set<Tensor>([y]);
+  const above = new Set<Tensor>(ys);
   // A set iterates over what is added to it meanwhile.
   for (const node of above) {
     if (gradientRules[node.op] === null) continue;

@@ -280,4 +280,8 @@ export const gradientRules: { readonly [O in Operator]: GradientRule<O> } = {
     return [() => scatterElements(d, indices, y.attrs.axis, x.shape[y.attrs.axis]!), null];
   },
   scatterElements: (y, d) => [() => gatherElements(d, y.inputs[1]!, y.attrs.axis), null],
+  // The walk joins the cotangents of all results of a loop: see scan-gradient.ts.
+  scan: () => [],
+  scanCarry: () => [],
+  scanStack: () => [],
 };

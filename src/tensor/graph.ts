@@ -38,7 +38,13 @@ export class Graph {
   readonly #unique = new Map<string, Tensor>();
   readonly #inputs = new Map<string, Tensor<"input">>();
   readonly #names = new Map<number, string>();
+  /** values of the parent as they are known here, and the way back */
+  readonly #captures = new Map<Tensor, Tensor>();
+  readonly #origins = new Map<Tensor, Tensor>();
   #size = 0;
+
+  /** @param parent the graph around the body of a loop, whose values the body may use */
+  constructor(readonly parent?: Graph) {}
 
   /** number of values created so far */
   get size(): number {
@@ -60,12 +66,17 @@ export class Graph {
     if (!this.#names.has(x.id)) this.#names.set(x.id, name);
   }
 
-  /** The value `op(inputs)`, created unless it exists. @throws TensorError if shapes or dtypes do not fit */
-  apply<O extends Operator>(op: O, inputs: readonly Tensor[], attrs: OperatorAttributes[O]): Tensor<O> {
-    for (const x of inputs) {
-      if (x.graph !== this) {
-        throw new TensorError(`${op}: ${x} belongs to another trace; tensors of two traces cannot meet`);
-      }
+  /**
+   * The value `op(inputs)`, created unless it exists. In the body of a loop, what depends on nothing but values from
+   * outside is computed there, once.
+   *
+   * @throws TensorError if shapes or dtypes do not fit
+   */
+  apply<O extends Operator>(op: O, given: readonly Tensor[], attrs: OperatorAttributes[O]): Tensor<O> {
+    const inputs = given.map((x) => this.resolve(op, x));
+    const outside = this.#outside(inputs);
+    if (outside !== undefined) {
+      return this.resolve(op, this.parent!.apply(op, outside, attrs) as unknown as Tensor) as Tensor<never>;
     }
     const key = keyOf(op, inputs, attrs);
     const known = this.#unique.get(key);
@@ -74,6 +85,60 @@ export class Graph {
     const tensor = new Tensor<O>(this, this.#size++, op, inputs, attrs, shape, dtype);
     this.#unique.set(key, tensor as unknown as Tensor);
     return tensor;
+  }
+
+  /**
+   * A value of this graph or of one around it, as a value of this one.
+   *
+   * @param op for the message
+   * @throws TensorError if the value is of an unrelated graph
+   */
+  resolve(op: string, x: Tensor): Tensor {
+    if (x.graph === this) return x;
+    if (this.parent === undefined) {
+      throw new TensorError(`${op}: ${x} belongs to another trace; tensors of two traces cannot meet`);
+    }
+    const outer = this.parent.resolve(op, x);
+    const known = this.#captures.get(outer);
+    if (known !== undefined) return known;
+    const inner = this.#capture(outer);
+    this.#captures.set(outer, inner);
+    this.#origins.set(inner, outer);
+    return inner;
+  }
+
+  /** The parent's value behind an input made by `resolve`. */
+  originOf(x: Tensor): Tensor | undefined {
+    return this.#origins.get(x);
+  }
+
+  #capture(outer: Tensor): Tensor {
+    // Constants stay constants, for the simplifications that look at them.
+    const { op, attrs, shape, dtype } = outer;
+    if (op === "constant") return this.apply(op, [], attrs as never) as unknown as Tensor;
+    const number = constantNumber(outer);
+    if (number !== undefined && op === "expand") {
+      const one = this.apply("constant", [], { value: arrayFrom([], dtype, [number]) });
+      return this.apply("expand", [one as unknown as Tensor], { shape }) as unknown as Tensor;
+    }
+    return this.input(`outside/${outer.id}`, shape, dtype);
+  }
+
+  /** The inputs as values of the parent, if all of them come from there and not all are constants. */
+  #outside(inputs: readonly Tensor[]): Tensor[] | undefined {
+    if (this.parent === undefined || !inputs.some((x) => x.op === "input" && this.#origins.has(x))) return;
+    const outside: Tensor[] = [];
+    for (const x of inputs) {
+      let origin = this.#origins.get(x);
+      if (origin === undefined && x.op === "constant") {
+        origin = this.parent.apply("constant", [], x.attrs as never) as unknown as Tensor;
+        this.#captures.set(origin, x);
+        this.#origins.set(x, origin);
+      }
+      if (origin === undefined) return undefined;
+      outside.push(origin);
+    }
+    return outside;
   }
 
   /** Declare an input. @throws TensorError if the name is taken */

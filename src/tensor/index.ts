@@ -27,4 +27,7 @@ export { gemm, linear, matmul } from "./linalg.js";
 export { concat, expand, pad, type Range, reshape, slice, split, transpose } from "./movement.js";
 export { type Dim, FREE, type Operator, type OperatorAttributes } from "./operators.js";
 export { type Axes, argMax, cumsum, logSoftmax, logSumExp, max, mean, min, softmax, sum } from "./reduce.js";
+export { type ScanSpec, type ScanStep, scan, stackOf } from "./scan.js";
+export type { ScanBody } from "./scan-body.js";
+export { hessianVectorProduct, mixedVectorProduct, type Variables } from "./second-order.js";
 export { formatDims, hasFree, isFloat, sameShape, TensorError } from "./shape.js";

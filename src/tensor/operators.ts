@@ -1,4 +1,6 @@
 import type { DType, NdArray } from "../core/array.js";
+import type { Tensor } from "./graph.js";
+import type { ScanBody } from "./scan-body.js";
 
 /** A dimension: its size, or `FREE`. */
 export type Dim = number;
@@ -94,6 +96,13 @@ export interface OperatorAttributes {
   gatherElements: { readonly axis: number };
   /** updates, indices of the same shape: added into zeros whose axis has `size` elements */
   scatterElements: { readonly axis: number; readonly size: number };
+
+  /** a loop; a value of its own only as the input of `scanCarry` and `scanStack` */
+  scan: { readonly body: ScanBody };
+  /** a carried value after the last step of a loop */
+  scanCarry: { readonly index: number };
+  /** a value of the body at every step: [T, …]. Any value of the body can be asked for at any time. */
+  scanStack: { readonly value: Tensor };
 }
 
 export type NoAttributes = Readonly<Record<never, never>>;

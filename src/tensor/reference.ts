@@ -355,4 +355,8 @@ export const reference: { readonly [O in Operator]: ReferenceRule<O> } = {
     });
     return out;
   },
+  // The interpreter runs loops itself.
+  scan: unavailable("scan"),
+  scanCarry: unavailable("scanCarry"),
+  scanStack: unavailable("scanStack"),
 };

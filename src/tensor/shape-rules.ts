@@ -309,4 +309,20 @@ export const shapeRules: { readonly [O in Operator]: ShapeRule<O> } = {
     }
     return { shape: updates!.shape.map((d, i) => (i === axis ? size : d)), dtype: updates!.dtype };
   },
+
+  // No value of its own.
+  scan: () => ({ shape: [], dtype: "bool" }),
+  scanCarry: ([scan], { index }) => {
+    const { shape, dtype } = bodyOf(scan!).carry[index]!;
+    return { shape, dtype };
+  },
+  scanStack: ([scan], { value }) => {
+    const { length, stop } = bodyOf(scan!);
+    if (stop !== undefined) {
+      throw new TensorError("scan: a loop that may stop early has no values of every step");
+    }
+    return { shape: [length, ...value.shape], dtype: value.dtype };
+  },
 };
+
+const bodyOf = (scan: Tensor) => (scan.attrs as OperatorAttributes["scan"]).body;

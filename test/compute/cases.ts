@@ -103,6 +103,22 @@ const reduction = (fn: (x: Tensor, axes?: t.Axes, keepDims?: boolean) => Tensor)
 
 const int = (min: number, max: number) => fc.integer({ min, max });
 
+/** A small recurrent network over time: every way in which a loop uses values, in either direction. */
+const recurrent = (result: (r: { carry: Tensor; out: Tensor }) => Tensor): fc.Arbitrary<Case> =>
+  fc
+    .record({ T: int(1, 4), R: int(1, 3), H: int(1, 3), I: int(1, 2), reverse: fc.boolean() })
+    .map(({ T, R, H, I, reverse }) => ({
+      inputs: [float([R, H]), float([T, R, I]), float([I, H]), float([H, H]), float([H])],
+      build: ([init, xs, wx, wh, b]) =>
+        result(
+          t.scan({ init: init!, xs: xs!, reverse }, (h, x) => {
+            const gate = t.sigmoid(t.linear(h, wh!, b));
+            const next = t.tanh(t.add(t.linear(x, wx!), t.mul(gate, h)));
+            return { carry: next, out: t.mul(next, t.tanh(t.add(h, b!))) };
+          }),
+        ),
+    }));
+
 export const cases: { readonly [O in Operator]: fc.Arbitrary<Case> | null } = {
   input: null,
   constant: null,
@@ -289,4 +305,7 @@ export const cases: { readonly [O in Operator]: fc.Arbitrary<Case> | null } = {
     inputs: [float(s), { shape: s, kind: { below: size } }],
     build: (xs) => t.scatterElements(xs[0]!, xs[1]!, axis, size),
   })),
+  scan: null,
+  scanCarry: recurrent(({ carry }) => carry),
+  scanStack: recurrent(({ out }) => out),
 };
