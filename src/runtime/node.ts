@@ -1,8 +1,11 @@
 import { createRequire } from "node:module";
 import type { Binding } from "onnxruntime-node/dist/binding.js";
 import type { DType, NdArray } from "../core/array.js";
-import { SystemError } from "../core/errors.js";
-import { type Backend, type LoadedModel, type LoadOptions, OrderedModel } from "./backend.js";
+import { SystemError, UserError } from "../core/errors.js";
+import { suggestion } from "../core/suggest.js";
+import { writeModel } from "../onnx/index.js";
+import { exp, trace } from "../tensor/index.js";
+import { type Backend, type LoadedModel, type LoadOptions, OrderedModel, optimizationOf } from "./backend.js";
 
 /**
  * ONNX Runtime in Node, through the synchronous binding underneath its public interface: `session.run` is a
@@ -12,53 +15,101 @@ import { type Backend, type LoadedModel, type LoadOptions, OrderedModel } from "
 const ENGINE = "onnxruntime-node";
 const VERSION = "1.30.0";
 
+const PROVIDERS = ["cpu", "cuda", "webgpu"] as const;
+
+/** Who computes: the processor, or a graphics card through CUDA or WebGPU. */
+export type NodeProvider = (typeof PROVIDERS)[number];
+
 export interface NodeBackendOptions {
+  /**
+   * Default "cpu". Nothing falls back: where the provider is missing, no backend is made. A single operator that a
+   * GPU lacks runs on the CPU, though; with "webgpu" that is every operator on float64.
+   */
+  readonly provider?: NodeProvider;
   /** threads inside one operator; more than one helps only with large matrices on idle cores. Default 1. */
   readonly threads?: number;
   /** what the engine prints: 2 warnings, 3 errors, 4 only fatal ones. Default 4: errors arrive as exceptions. */
   readonly logSeverity?: 0 | 1 | 2 | 3 | 4;
 }
 
-/** Above this size optimising a graph costs more than it gains (the study: 2,000 nodes, about 50 bytes each). */
-const OPTIMIZED_BYTES = 100_000;
-
 /**
- * The CPU engine for Node.
+ * The native engine for Node.
  *
- * @throws SystemError if the engine or its synchronous binding is missing
+ * @throws SystemError if the engine or its synchronous binding is missing, or the machine lacks the provider
+ * @throws UserError if there is no provider of that name
  */
 export function nodeBackend(options: NodeBackendOptions = {}): Backend {
-  const engine = loadEngine();
-  const { threads = 1, logSeverity = 4 } = options;
+  const { threads = 1, logSeverity = 4, provider = "cpu" } = options;
+  if (!PROVIDERS.includes(provider)) {
+    throw new UserError(
+      `${ENGINE}, provider "${String(provider)}": unknown. ${suggestion(String(provider), PROVIDERS)}`,
+    );
+  }
+  const engine = loadEngine(logSeverity);
+  const load = (model: Uint8Array<ArrayBuffer>): Binding.InferenceSession => {
+    const session = new engine.InferenceSession();
+    const copy = model.slice();
+    session.loadModel(copy.buffer, 0, copy.byteLength, {
+      executionProviders: [provider],
+      executionMode: "sequential",
+      graphOptimizationLevel: optimizationOf(model),
+      intraOpNumThreads: threads,
+      logSeverityLevel: logSeverity,
+      // With several threads, waiting in a loop takes the core from whoever has work.
+      ...(threads > 1 ? { extra: { session: { intra_op: { allow_spinning: "0" } } } } : {}),
+    });
+    return session;
+  };
+  if (provider !== "cpu") tryProvider(provider, load);
   return {
-    name: `${ENGINE} ${VERSION}`,
+    name: `${ENGINE} ${VERSION}${provider === "cpu" ? "" : ` (${provider})`}`,
     load(model: Uint8Array<ArrayBuffer>, { name = "model" }: LoadOptions = {}): LoadedModel {
-      const session = new engine.InferenceSession();
-      const copy = model.slice();
       try {
-        session.loadModel(copy.buffer, 0, copy.byteLength, {
-          executionProviders: ["cpu"],
-          executionMode: "sequential",
-          graphOptimizationLevel: model.byteLength > OPTIMIZED_BYTES ? "disabled" : "basic",
-          intraOpNumThreads: threads,
-          logSeverityLevel: logSeverity,
-          // With several threads, waiting in a loop takes the core from whoever has work.
-          ...(threads > 1 ? { extra: { session: { intra_op: { allow_spinning: "0" } } } } : {}),
-        });
+        return new NodeModel(load(model), name);
       } catch (error) {
         throw new SystemError(`${name}: ${ENGINE} cannot load the model: ${messageOf(error)}`, {
           cause: error,
         });
       }
-      return new NodeModel(session, name);
     },
   };
 }
 
-function loadEngine(): { readonly InferenceSession: Binding.InferenceSessionConstructor } {
+/**
+ * Run the smallest model once: a missing library, driver or card shows when a session is made or used, not before.
+ * @throws SystemError
+ */
+function tryProvider(
+  provider: NodeProvider,
+  load: (model: Uint8Array<ArrayBuffer>) => Binding.InferenceSession,
+): void {
+  const bytes = trace((graph) => {
+    const x = graph.input("x", [1], "float32");
+    return writeModel({ inputs: [x], outputs: { y: exp(x) }, name: "probe" });
+  });
+  try {
+    const model = new NodeModel(load(bytes), "probe");
+    model.call([{ dtype: "float32", shape: [1], data: new Float32Array(1) }]);
+    model.dispose();
+  } catch (error) {
+    const needs =
+      provider === "cuda"
+        ? "it needs the engine's CUDA libraries (which its install script fetches), CUDA 12 and cuDNN"
+        : "it needs a graphics card with a Vulkan, Metal or Direct3D 12 driver";
+    throw new SystemError(
+      `${ENGINE}, provider "${provider}": not available on this machine (${messageOf(error)}); ${needs}`,
+      { cause: error },
+    );
+  }
+}
+
+function loadEngine(logSeverity: number): { readonly InferenceSession: Binding.InferenceSessionConstructor } {
   const require = createRequire(import.meta.url);
   try {
     const { binding, initOrt } = require(`${ENGINE}/dist/binding.js`);
+    // Messages that belong to no session obey a setting of their own, read once for the whole process.
+    const { env } = createRequire(require.resolve(ENGINE))("onnxruntime-common");
+    env.logLevel = (["verbose", "info", "warning", "error", "fatal"] as const)[logSeverity];
     initOrt();
     return binding;
   } catch (error) {
@@ -70,7 +121,9 @@ function loadEngine(): { readonly InferenceSession: Binding.InferenceSessionCons
 }
 
 function messageOf(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).split("\n")[0]!;
+  const [line = ""] = (error instanceof Error ? error.message : String(error)).split("\n");
+  // The engine's own checks begin with a source file and the condition; what they mean comes last.
+  return line.split(" was false. ").at(-1)!;
 }
 
 /** What the binding reads of a tensor; one is kept for each input and refilled, so that calls allocate nothing. */
