@@ -1,10 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { farthest } from "../../test/support/allclose.js";
 import { runtime } from "../../test/support/rollouts.js";
+import { type NetworkChoice, smallPolicy } from "../../test/support/teams.js";
 import { ndarray } from "../core/array.js";
 import { RandomStream } from "../core/random.js";
 import type { Space } from "../env/contract.js";
-import { createPolicy, PolicyActor, type PolicyConfig, UniformActor } from "../policy/index.js";
+import { PolicyActor, UniformActor } from "../policy/index.js";
 import type { PerturbRequest } from "../rollout/index.js";
 import { interpret, neg, trace } from "../tensor/index.js";
 import { type AscentOptions, attacks, GradientPerturber } from "./index.js";
@@ -13,20 +14,8 @@ const O = 6;
 const ROWS = 16;
 const FGSM: AscentOptions = { steps: 1, stepSize: 1, randomStart: false };
 
-function make(seed: number, space: Space, config: Partial<PolicyConfig> = {}) {
-  const policy = createPolicy({
-    kind: "mlp",
-    obsSize: O,
-    space,
-    hidden: [12],
-    activation: "tanh",
-    layerNorm: false,
-    agentIds: 0,
-    actionMask: false,
-    ignored: [],
-    outputGain: 2,
-    ...config,
-  });
+function make(seed: number, space: Space, choice: NetworkChoice = {}) {
+  const policy = smallPolicy({ obsSize: O, space, hidden: [12], outputGain: 2, ...choice });
   const parameters = policy.initialParameters(RandomStream.from(seed, "victim"));
   const actor = new PolicyActor("victim", runtime, policy, parameters, "greedy");
   const stream = RandomStream.from(seed, "observations");
@@ -47,6 +36,7 @@ function request(victim: Victim, given: Partial<PerturbRequest> = {}): PerturbRe
     epsilon: new Float32Array(rows).fill(0.25),
     scale: new Float64Array(O).fill(1),
     norm: "linf",
+    state: {},
     streams: Array.from({ length: rows }, (_, r) => RandomStream.from(r, "attack")),
     ...given,
   };

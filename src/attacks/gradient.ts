@@ -6,7 +6,15 @@
  */
 import { f32, type NdArray } from "../core/array.js";
 import { internalError, UserError } from "../core/errors.js";
-import { fedRows, feedRows, type Policy, policyFeed, policyInputs, rowInputs } from "../policy/index.js";
+import {
+  fedRows,
+  feedRows,
+  type Policy,
+  policyFeed,
+  policyInputs,
+  policyState,
+  rowInputs,
+} from "../policy/index.js";
 import type { Perturber, PerturbRequest } from "../rollout/index.js";
 import type { Program, Runtime } from "../runtime/index.js";
 import {
@@ -85,6 +93,7 @@ export class GradientPerturber implements Perturber {
         obs: request.clean,
         actionMask: request.actionMask,
         agent: request.agent,
+        state: request.state,
       }),
       epsilon: f32([fedRows(rows)], feedRows(epsilon, rows)),
       scale: f32([O], Float32Array.from(scale)),
@@ -103,14 +112,16 @@ export class GradientPerturber implements Perturber {
       `attack/${this.name}`,
       (inputs) => {
         const rows = policyInputs(inputs);
+        // Incoming, and the same at every step: an attack never advances what the victim carries.
+        const state = policyState(inputs);
         const clean = rows.obs;
         const O = policy.obsSize;
         const radius = mul(reshape(inputs.epsilon!, [-1, 1]), reshape(inputs.scale!, [1, O]));
-        const favourite = stopGradient(policy.forward(inputs.parameters!, rows, {}).distribution.mode());
+        const favourite = stopGradient(policy.forward(inputs.parameters!, rows, state).distribution.mode());
         let delta = inputs.delta!;
         for (let k = 0; k < this.#unrolled; k++) {
           const seen = add(clean, delta);
-          const { distribution } = policy.forward(inputs.parameters!, { ...rows, obs: seen }, {});
+          const { distribution } = policy.forward(inputs.parameters!, { ...rows, obs: seen }, state);
           // A sum, not a mean: rows are independent, and the gradient of each is its own.
           const slope = grad(neg(sum(distribution.logProb(favourite))), seen);
           delta =

@@ -12,8 +12,7 @@ const space = z.discriminatedUnion("kind", [
     .refine((s) => s.low.length === s.high.length, "as many lower bounds as upper ones"),
 ]);
 
-const policy = z.strictObject({
-  kind: z.literal("mlp"),
+const network = {
   obsSize: size,
   space,
   hidden: z.array(size),
@@ -23,7 +22,12 @@ const policy = z.strictObject({
   actionMask: z.boolean(),
   ignored: z.array(z.tuple([z.int(), z.int()])),
   outputGain: z.number(),
-});
+};
+
+const policy = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("mlp"), ...network }),
+  z.strictObject({ kind: z.literal("gru"), ...network, recurrent: size }),
+]);
 
 export const savedMembers = z.array(
   z.strictObject({

@@ -1,17 +1,17 @@
 /** A controller with a policy: one forward program for any number of rows, sampling outside the graph. */
 import { type NdArray, ndarray } from "../core/array.js";
 import { NonFiniteError } from "../core/errors.js";
-import type { Tree } from "../core/tree.js";
+import { flattenTree, mapTree, type Tree } from "../core/tree.js";
 import { maskSize } from "../env/index.js";
 import { argMaxOf, sampleCategorical } from "../nn/index.js";
 import type { Runtime } from "../runtime/index.js";
 import type { Tensor } from "../tensor/index.js";
 import type { ActBatch, ActionMode, Actor } from "./actor.js";
-import type { Policy } from "./policy.js";
+import type { Policy, PolicyInputs } from "./policy.js";
 
 const LOG_SQRT_2PI = 0.9189385332046727;
 
-type Inputs = Record<string, NdArray>;
+type Inputs = Record<string, Tree<NdArray>>;
 
 /**
  * Rows that are fed for `count` rows. The engine takes rows in blocks of four, and those left over in another order
@@ -43,6 +43,8 @@ export function policyFeed(
     readonly obs: Float32Array;
     readonly actionMask: Uint8Array | null;
     readonly agent: Int32Array;
+    /** leaves [count, …] as `policy.initialState` has them */
+    readonly state: Tree<NdArray>;
   },
 ): Inputs {
   const { count } = rows;
@@ -55,22 +57,47 @@ export function policyFeed(
     feed.actionMask = ndarray("bool", [fed, maskSize(policy.space)], feedRows(rows.actionMask, count));
   }
   if (policy.usesAgentId) feed.agent = ndarray("int32", [fed], feedRows(rows.agent, count));
+  if (carriesState(policy))
+    feed.state = mapTree<NdArray, NdArray>(rows.state, (leaf) => fedLeaf(leaf, count));
   return feed;
+}
+
+/** A leaf of the carried state with whole blocks of rows. */
+function fedLeaf({ dtype, shape, data }: NdArray, count: number): NdArray {
+  const rows = feedRows(data as Float32Array, count);
+  return { dtype, shape: [fedRows(count), ...shape.slice(1)], data: rows } as NdArray;
+}
+
+/** Whether the policy's decisions depend on more than what it sees now. */
+export function carriesState(policy: Policy): boolean {
+  return flattenTree(policy.initialState(1)).length > 0;
 }
 
 /** Names of the inputs of `policyFeed` that have one row per decision, for a program with free rows. */
 export function rowInputs(policy: Policy): string[] {
-  return ["obs", ...(policy.usesActionMask ? ["actionMask"] : []), ...(policy.usesAgentId ? ["agent"] : [])];
+  return [
+    "obs",
+    ...(policy.usesActionMask ? ["actionMask"] : []),
+    ...(policy.usesAgentId ? ["agent"] : []),
+    ...(carriesState(policy) ? ["state"] : []),
+  ];
 }
 
-/** The symbolic side of `policyFeed`. */
-export function policyInputs(inputs: Readonly<Record<string, Tensor>>) {
-  return { obs: inputs.obs!, actionMask: inputs.actionMask, agent: inputs.agent };
+/** The symbolic side of `policyFeed`: what the policy sees. */
+export function policyInputs(inputs: Readonly<Record<string, Tree<Tensor>>>): PolicyInputs {
+  const { obs, actionMask, agent } = inputs as Record<string, Tensor>;
+  return { obs: obs!, actionMask, agent };
+}
+
+/** The symbolic side of `policyFeed`: what the policy carries. */
+export function policyState(inputs: Readonly<Record<string, Tree<Tensor>>>): Tree<Tensor> {
+  return inputs.state ?? {};
 }
 
 export class PolicyActor implements Actor {
   readonly policy: { readonly policy: Policy; parameters: Float32Array };
   readonly #forward;
+  readonly #carriesState: boolean;
 
   /**
    * @param parameters flat; the owner may replace the array between steps (`actor.policy.parameters = …`)
@@ -83,11 +110,17 @@ export class PolicyActor implements Actor {
     public mode: ActionMode,
   ) {
     this.policy = { policy, parameters };
-    this.#forward = runtime.program<Inputs, Record<string, Tensor>>(
+    this.#carriesState = carriesState(policy);
+    this.#forward = runtime.program<Inputs, Record<string, Tree<Tensor>>>(
       "policy/act",
-      (inputs) => ({
-        ...policy.forward(inputs.parameters!, policyInputs(inputs), {}).distribution.parameters,
-      }),
+      (inputs) => {
+        const { distribution, state } = policy.forward(
+          inputs.parameters as Tensor,
+          policyInputs(inputs),
+          policyState(inputs),
+        );
+        return this.#carriesState ? { ...distribution.parameters, state } : { ...distribution.parameters };
+      },
       { freeRows: rowInputs(policy) },
     );
   }
@@ -99,9 +132,10 @@ export class PolicyActor implements Actor {
   /** @throws NonFiniteError naming the first bad tensor, where parameters or observations lead to NaN or Inf */
   act(batch: ActBatch): void {
     const { policy, parameters } = this.policy;
-    const { rows: count, obs, actionMask, agent } = batch;
-    const feed = policyFeed(policy, parameters, { count, obs, actionMask, agent });
-    const outputs = this.#forward.run(feed);
+    const { rows: count, obs, actionMask, agent, state } = batch;
+    const feed = policyFeed(policy, parameters, { count, obs, actionMask, agent, state });
+    const outputs = this.#forward.run(feed) as Record<string, NdArray>;
+    if (this.#carriesState) advance(state, outputs.state!);
     const { space } = policy;
     if (space.kind === "box") {
       const { mean, std } = outputs;
@@ -155,4 +189,13 @@ export class PolicyActor implements Actor {
       logProb[r] = sum;
     }
   }
+}
+
+/** The next carried state into the leaves of the present one; what belongs to padding stays behind. */
+function advance(state: Tree<NdArray>, next: Tree<NdArray>): void {
+  const leaves = flattenTree(next);
+  flattenTree(state).forEach(([, leaf], i) => {
+    const { data } = leaves[i]![1] as NdArray<"float32">;
+    (leaf as NdArray<"float32">).data.set(data.subarray(0, leaf.data.length));
+  });
 }

@@ -57,15 +57,44 @@ export interface Policy {
   initialParameters(stream: RandomStream): Float32Array;
   /** Carried state of R rows before the first step; {} for feed-forward policies. */
   initialState(rows: number): Tree<NdArray>;
-  /** @param parameters [P] flat */
+  /**
+   * One step.
+   * @param parameters [P] flat
+   * @param state carried state of the rows before the step; leaves [R, …]
+   */
   forward(parameters: Tensor, inputs: PolicyInputs, state: Tree<Tensor>): PolicyOutputs;
+  /**
+   * T steps at once, for training on sequences; absent where a policy can only be stepped. A policy that carries
+   * nothing gives what `forward` gives.
+   *
+   * @param inputs rows in order of time: row t · R + r is step t of sequence r
+   * @param state  carried state before the first step; leaves [R, …]
+   * @param starts [T, R] float, 1 where an episode starts at the step: the state is zeroed before it
+   * @returns distribution and aux of T · R rows; the state after the last step, leaves [R, …]
+   */
+  unroll?(parameters: Tensor, inputs: PolicyInputs, state: Tree<Tensor>, starts: Tensor): PolicyOutputs;
 }
 
 /** Serialisable description of a policy. */
-export interface PolicyConfig {
+export type PolicyConfig = MlpPolicyConfig | GruPolicyConfig;
+
+/** Feed-forward: hidden layers and an output layer. */
+export interface MlpPolicyConfig extends NetworkConfig {
   readonly kind: "mlp";
+}
+
+/** Recurrent: hidden layers, a GRU, layer normalisation and an output layer, as in MAPPO. */
+export interface GruPolicyConfig extends NetworkConfig {
+  readonly kind: "gru";
+  /** Units H of the GRU. */
+  readonly recurrent: number;
+}
+
+/** What every network needs to know. */
+interface NetworkConfig {
   readonly obsSize: number;
   readonly space: Space;
+  /** Sizes of the hidden layers; [] for none. */
   readonly hidden: readonly number[];
   readonly activation: "tanh" | "relu";
   readonly layerNorm: boolean;

@@ -6,7 +6,7 @@ import { isLeaf } from "../core/tree.js";
 import type { EnvironmentSpec, Space } from "../env/contract.js";
 import { nonFinitePosition } from "../runtime/index.js";
 import { savedMembers } from "./config-schema.js";
-import { createPolicy } from "./mlp.js";
+import { createPolicy } from "./create.js";
 import type { Policy, PolicyConfig } from "./policy.js";
 
 /** One set of parameters and the agents that it plays. */

@@ -152,6 +152,7 @@ export class PerturbStage {
         epsilon: stage.epsilon.subarray(0, count),
         scale: stage.scale,
         norm: stage.ball.norm,
+        state: set.stateOf(rows, count),
         streams: Array.from({ length: count }, (_, r) => streams[rows[r]!]!),
       },
       stage.delta.subarray(0, count * obsSize),

@@ -68,6 +68,9 @@ export class Rollout {
   readonly #options: RolloutOptions;
   readonly #casting: Casting;
   readonly #episode: Int32Array;
+  /** the row sets whose actors carry a state, and what the view shows of their episodes' starts */
+  readonly #stateful: RowSet[];
+  readonly #starts: Uint8Array | null;
   readonly #groups: GroupBuffers[];
   readonly #own: RowSet[];
   readonly #hijack: RowSet[];
@@ -103,7 +106,6 @@ export class Rollout {
     this.#coinStreams = new StreamTable(E);
     this.#castStreams = new StreamTable(E);
     this.#perturbStreams = new StreamTable(options.perturb === undefined ? 0 : E * N);
-    this.#groups = this.spec.groups.map((spec, g) => this.#allocate(spec, g));
     const rowsOf = (table: StreamTable, g: number) => this.#streamsOfGroup(table, g);
     this.#own = actors.flatMap((actor) =>
       this.spec.groups.map((spec, g) => new RowSet(actor, g, spec, E, rowsOf(this.#ownStreams, g))),
@@ -114,6 +116,9 @@ export class Rollout {
         : actors.flatMap((actor) =>
             this.spec.groups.map((spec, g) => new RowSet(actor, g, spec, E, rowsOf(this.#hijackStreams, g))),
           );
+    this.#stateful = [...this.#own, ...this.#hijack].filter((set) => set.hasState);
+    this.#starts = this.#stateful.length > 0 ? new Uint8Array(E).fill(1) : null;
+    this.#groups = this.spec.groups.map((spec, g) => this.#allocate(spec, g));
     this.#perturb =
       options.perturb === undefined
         ? null
@@ -129,6 +134,7 @@ export class Rollout {
       spec: this.spec,
       step: 0,
       episode: this.#episode,
+      starts: this.#starts,
       firstCopy: 0,
       casting: this.#casting,
       groups: this.#groups.map((g) => g.step),
@@ -146,6 +152,7 @@ export class Rollout {
     this.view.step = 0;
     this.view.firstCopy = first;
     this.#episode.fill(0);
+    this.#starts?.fill(1);
     for (const set of [...this.#own, ...this.#hijack]) {
       for (let e = 0; e < this.environment.copies; e++) set.restart(e);
     }
@@ -174,6 +181,7 @@ export class Rollout {
   step(): void {
     const { environment, view } = this;
     const { recorders } = this.#options;
+    for (const set of this.#stateful) set.keepState();
     this.#perturb?.apply(this.#own, this.#casting, view.groups, this.#coinStreams.streams);
     for (const set of this.#own) if (!set.isEmpty) set.act(actArrays(view.groups[set.group]!, "own"));
     for (const set of this.#hijack) if (!set.isEmpty) set.act(actArrays(view.groups[set.group]!, "hijack"));
@@ -182,11 +190,13 @@ export class Rollout {
     environment.step();
     for (const recorder of recorders) recorder.onOutcome?.(view);
     view.step++;
+    this.#starts?.fill(0);
     const { ended } = environment;
     if (ended.count === 0) return;
     for (let r = 0; r < ended.count; r++) {
       const copy = ended.copies[r]!;
       this.#episode[copy]!++;
+      if (this.#starts !== null) this.#starts[copy] = 1;
       this.#cast(copy);
       for (const set of this.#own) set.restart(copy);
       for (const set of this.#hijack) set.restart(copy);
@@ -281,7 +291,11 @@ export class Rollout {
     const size = actionSize(spec.action);
     const actions = () =>
       spec.action.kind === "box" ? new Float32Array(rows * size) : new Int32Array(rows * size);
-    const proposals = () => ({ action: actions(), logProb: new Float32Array(rows) });
+    const proposals = (sets: readonly RowSet[]) => ({
+      action: actions(),
+      logProb: new Float32Array(rows),
+      state: sets.filter((set) => set.group === g).map((set) => set.stateBefore),
+    });
     return {
       spec,
       size,
@@ -293,8 +307,8 @@ export class Rollout {
         obs: arrays.obs,
         seen: this.#options.perturb === undefined ? arrays.obs : new Float32Array(arrays.obs.length),
         actionMask: arrays.actionMask,
-        own: proposals(),
-        hijack: this.#options.hijack === undefined ? null : proposals(),
+        own: proposals(this.#own),
+        hijack: this.#options.hijack === undefined ? null : proposals(this.#hijack),
         controlled: new Uint8Array(rows),
         perturbed: new Uint8Array(rows),
         action: arrays.action,
@@ -350,6 +364,9 @@ export class Rollout {
         attackScale: ndarray("float64", [attackScale.length], attackScale.slice()),
         context: ndarray("float32", [context.length], context.slice()),
       },
+      ...(this.#starts === null
+        ? {}
+        : { starts: ndarray("bool", [this.#starts.length], this.#starts.slice()) }),
       own: states(this.#own),
       hijack: states(this.#hijack),
     };
@@ -376,6 +393,7 @@ export class Rollout {
       for (const [name, into] of Object.entries({ controller, hijacker, attackScale, context })) {
         targets.push([`casting/${name}`, into]);
       }
+      if (this.#starts !== null) targets.push(["starts", this.#starts]);
       for (const [role, sets] of [["own", this.#own] as const, ["hijack", this.#hijack] as const]) {
         sets.forEach((set, i) => {
           const leaves = isEmptyTree(set.state) ? [] : flattenTree(set.state);
@@ -404,6 +422,7 @@ export class Rollout {
   #beginAgain(): void {
     const { seed, stream, recorders } = this.#options;
     const { step, firstCopy } = this.view;
+    this.#starts?.fill(1);
     this.environment.reset(RandomStream.from(seed, stream, "again", step).nextUint32(), firstCopy);
     for (let e = 0; e < this.environment.copies; e++) {
       this.#episode[e]!++;

@@ -2,7 +2,7 @@
  * Rows of one actor in one group: which (copy, agent) pairs it acts for, with buffers to gather them into. A set that
  * covers the whole group works on the group's own arrays and copies nothing.
  */
-import { allocate, type NdArray, sizeOf } from "../core/array.js";
+import { allocate, cloneArray, type NdArray, sizeOf } from "../core/array.js";
 import type { RandomStream } from "../core/random.js";
 import { flattenTree, mapTree, type Tree } from "../core/tree.js";
 import type { GroupSpec } from "../env/contract.js";
@@ -24,9 +24,12 @@ export class RowSet {
   count = 0;
   /** carried state of every row of the group, the actor's or not; leaves [E·n, …] */
   readonly state: Tree<NdArray>;
+  /** the same as it was before the last `act`, of any actor: see `keepState` */
+  readonly stateBefore: Tree<NdArray>;
 
-  /** leaves of `state`, numbers per row of each, and one row of each at the start of an episode */
+  /** leaves of `state` and of `stateBefore`, numbers per row of each, one row of each at the start of an episode */
   readonly #leaves: NdArray[];
+  readonly #before: NdArray[];
   readonly #widths: number[];
   readonly #fresh: NdArray[];
   readonly #obsSize: number;
@@ -72,13 +75,39 @@ export class RowSet {
       logProb: new Float32Array(total),
     };
     this.state = actor.initialState(total);
+    this.stateBefore = mapTree<NdArray, NdArray>(this.state, cloneArray);
     this.#leaves = flattenTree(this.state).map(([, leaf]) => leaf);
+    this.#before = flattenTree(this.stateBefore).map(([, leaf]) => leaf);
     this.#widths = this.#leaves.map((leaf) => sizeOf(leaf.shape) / total);
     this.#fresh = flattenTree(actor.initialState(1)).map(([, leaf]) => leaf);
     this.#stateBuffers = this.#leaves.map((leaf) => ({
       ...leaf,
       data: allocate(leaf.dtype, sizeOf(leaf.shape)),
     }));
+  }
+
+  /** Whether the actor carries anything from step to step. */
+  get hasState(): boolean {
+    return this.#leaves.length > 0;
+  }
+
+  /** Remember the state that the actor is about to choose from. */
+  keepState(): void {
+    for (let i = 0; i < this.#leaves.length; i++) numbers(this.#before[i]!).set(numbers(this.#leaves[i]!));
+  }
+
+  /**
+   * The carried state of some rows, as a copy that is valid until the next call or `act`.
+   * @param rows the first `count` count
+   * @returns leaves [count, …]
+   */
+  stateOf(rows: Int32Array, count: number): Tree<NdArray> {
+    if (!this.hasState) return this.state;
+    const parts = this.#cut(count);
+    parts.forEach((part, i) => {
+      gather(numbers(this.#leaves[i]!), numbers(part), rows, count, this.#widths[i]!);
+    });
+    return this.#treeOf(parts);
   }
 
   get isEmpty(): boolean {
@@ -110,19 +139,29 @@ export class RowSet {
       };
       return;
     }
-    this.#parts = this.#leaves.map(({ dtype, shape }, i) => {
-      const data = this.#stateBuffers[i]!.data.subarray(0, count * this.#widths[i]!);
-      return { dtype, shape: [count, ...shape.slice(1)], data } as NdArray;
-    });
-    let leaf = 0;
+    this.#parts = this.#cut(count);
     this.#batch = {
       ...common,
       obs: obs.subarray(0, count * this.#obsSize),
       actionMask: mask === null ? null : mask.subarray(0, count * this.#maskSize),
       action: action.subarray(0, count * this.#actionSize),
       logProb: logProb.subarray(0, count),
-      state: mapTree(this.state, () => this.#parts[leaf++]!),
+      state: this.#treeOf(this.#parts),
     };
+  }
+
+  /** The buffers of the state, cut to `count` rows. */
+  #cut(count: number): NdArray[] {
+    return this.#leaves.map(({ dtype, shape }, i) => {
+      const data = this.#stateBuffers[i]!.data.subarray(0, count * this.#widths[i]!);
+      return { dtype, shape: [count, ...shape.slice(1)], data } as NdArray;
+    });
+  }
+
+  /** Leaves in order as the tree that they belong to. */
+  #treeOf(leaves: readonly NdArray[]): Tree<NdArray> {
+    let leaf = 0;
+    return mapTree(this.state, () => leaves[leaf++]!);
   }
 
   /** Gather, act, scatter. */

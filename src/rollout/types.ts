@@ -1,5 +1,7 @@
 /** What the rollout hands over, and what it calls. */
+import type { NdArray } from "../core/array.js";
 import type { RandomStream } from "../core/random.js";
+import type { Tree } from "../core/tree.js";
 import type { Environment, EnvironmentSpec } from "../env/contract.js";
 import type { Actor } from "../policy/actor.js";
 
@@ -26,6 +28,16 @@ export interface Casting {
  */
 export type CastFunction = (copy: number, episode: number, stream: RandomStream, casting: Casting) => void;
 
+/** What the actors of one role want to do. */
+export interface Proposals {
+  /** [E, n], or [E, n, D] */
+  readonly action: Int32Array | Float32Array;
+  /** [E, n] */
+  readonly logProb: Float32Array;
+  /** by actor: the carried state that it chose from, of all rows of the group; leaves [E · n, …], {} for none */
+  readonly state: readonly Tree<NdArray>[];
+}
+
 /** One group's part of a step. Arrays belong to the rollout or the environment and are valid during the call. */
 export interface GroupStep {
   /** [E, n, O] the truth */
@@ -35,9 +47,9 @@ export interface GroupStep {
   /** [E, n, A] or null */
   readonly actionMask: Uint8Array | null;
   /** what the seat's controller chose; box actions not clipped */
-  readonly own: { readonly action: Int32Array | Float32Array; readonly logProb: Float32Array };
+  readonly own: Proposals;
   /** what the hijacker proposed; null where nothing is ever hijacked */
-  readonly hijack: { readonly action: Int32Array | Float32Array; readonly logProb: Float32Array } | null;
+  readonly hijack: Proposals | null;
   /** [E, n] 1 where the hijacker's action was executed */
   readonly controlled: Uint8Array;
   /** [E, n] 1 where the observation was perturbed */
@@ -57,6 +69,8 @@ export interface StepView {
   readonly step: number;
   /** [E] number of the running episode of each copy */
   readonly episode: Int32Array;
+  /** [E] 1 where this step is the first of the copy's episode; null where no actor carries a state */
+  readonly starts: Uint8Array | null;
   /** Index of copy 0 in the larger set of copies that share the seed. */
   readonly firstCopy: number;
   readonly casting: Casting;
@@ -90,6 +104,8 @@ export interface PerturbRequest {
   /** [O] factor on the radius; 0 where the entry may not change */
   readonly scale: Float64Array;
   readonly norm: "linf" | "l2" | "gaussian";
+  /** the victim's carried state before this step, a copy; leaves [R, …], {} where it carries nothing */
+  readonly state: Tree<NdArray>;
   /** one stream per row */
   readonly streams: readonly RandomStream[];
 }

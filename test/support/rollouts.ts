@@ -4,17 +4,12 @@ import { RandomStream } from "../../src/core/random.js";
 import { flattenTree, isLeaf, type Tree } from "../../src/core/tree.js";
 import type { CreateOptions, Environment, EnvironmentDefinition, Space } from "../../src/env/contract.js";
 import { completeParameters } from "../../src/env/definition.js";
-import {
-  type ActBatch,
-  type Actor,
-  createPolicy,
-  PolicyActor,
-  UniformActor,
-} from "../../src/policy/index.js";
+import { type ActBatch, type Actor, PolicyActor, UniformActor } from "../../src/policy/index.js";
 import type { Recorder, StepView } from "../../src/rollout/index.js";
 import { Runtime } from "../../src/runtime/index.js";
 import { nodeBackend } from "../../src/runtime/node.js";
 import { type ObservationThreat, type ThreatInput, threatSchema } from "../../src/threats/index.js";
+import { smallPolicy } from "./teams.js";
 
 /** One engine for all tests of a file. */
 export const runtime = new Runtime(nodeBackend());
@@ -104,20 +99,22 @@ export function randomPolicyActor(
   environment: Environment,
   group: number,
   seed: number,
-  options: { readonly ids?: boolean; readonly mode?: "sample" | "greedy"; readonly gain?: number } = {},
+  options: {
+    readonly ids?: boolean;
+    readonly mode?: "sample" | "greedy";
+    readonly gain?: number;
+    /** units of a GRU; none by default */
+    readonly recurrent?: number;
+  } = {},
 ): PolicyActor {
   const spec = environment.spec.groups[group]!;
-  const policy = createPolicy({
-    kind: "mlp",
+  const policy = smallPolicy({
     obsSize: spec.obsSize,
     space: spec.action,
-    hidden: [8],
-    activation: "tanh",
-    layerNorm: false,
     agentIds: options.ids === false ? 0 : spec.agents.length,
     actionMask: spec.hasActionMask,
-    ignored: [],
     outputGain: options.gain ?? 1,
+    ...(options.recurrent === undefined ? {} : { recurrent: options.recurrent }),
   });
   const parameters = policy.initialParameters(RandomStream.from(seed, "test", group));
   return new PolicyActor(`random/${spec.name}`, runtime, policy, parameters, options.mode ?? "sample");
