@@ -1,4 +1,5 @@
 /** Networks, distributions, optimisers and losses: functions over tensors, with parameters in one flat vector. */
+export * from "./ascent.js";
 export * from "./distributions.js";
 export * from "./init.js";
 export * from "./layers.js";
