@@ -126,6 +126,8 @@ export function multiCategorical(logits: Tensor, sizes: readonly number[], mask?
 export interface DiagonalGaussian {
   readonly mean: Tensor;
   readonly std: Tensor;
+  /** log of std, the same shape */
+  readonly logStd: Tensor;
   readonly parameters: { readonly mean: Tensor; readonly std: Tensor };
   /** @param action [B, D] @returns [B] */
   logProb(action: Tensor): Tensor;
@@ -142,11 +144,11 @@ const HALF_LOG_2PI = 0.5 * Math.log(2 * Math.PI);
 /**
  * Independent normal distributions.
  *
- * @param mean [B, D]
- * @param std  > 0, [B, D] or [D] when it does not depend on the state
+ * @param mean   [B, D]
+ * @param std    > 0, [B, D] or [D] when it does not depend on the state
+ * @param logStd log of std, where the network gives that
  */
-export function diagonalGaussian(mean: Tensor, std: Tensor): DiagonalGaussian {
-  const logStd = log(std);
+export function diagonalGaussian(mean: Tensor, std: Tensor, logStd: Tensor = log(std)): DiagonalGaussian {
   /** Sum over dimensions, one value per row even where nothing depends on the row. */
   const perRow = (x: Tensor) => expand(sum(x, -1), mean.shape.slice(0, -1));
   const logProbPerDim = (action: Tensor) =>
@@ -155,6 +157,7 @@ export function diagonalGaussian(mean: Tensor, std: Tensor): DiagonalGaussian {
   return {
     mean,
     std,
+    logStd,
     parameters: { mean, std },
     logProbPerDim,
     logProb: (action) => sum(logProbPerDim(action), -1),
@@ -163,7 +166,7 @@ export function diagonalGaussian(mean: Tensor, std: Tensor): DiagonalGaussian {
     // log σ₂/σ₁ + (σ₁² + (μ₁ − μ₂)²) / 2σ₂² − ½ per dimension
     kl: (other) => {
       const spread = div(add(square(std), square(sub(mean, other.mean))), mul(square(other.std), 2));
-      return perRow(add(sub(log(other.std), logStd), sub(spread, 0.5)));
+      return perRow(add(sub(other.logStd, logStd), sub(spread, 0.5)));
     },
     mode: () => mean,
   };

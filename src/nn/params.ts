@@ -63,45 +63,55 @@ export class ParamLayout {
   }
 
   /**
-   * The named parameters of a flat vector [size]: one Split, and a Reshape for each that is not a vector. The
-   * gradient with respect to the vector is therefore one Concat.
+   * The named parameters of a flat vector [P]: one Split, and a Reshape for each that is not a vector. The gradient
+   * with respect to the vector is therefore one Concat.
+   *
+   * From the vectors of n stacked agents [n, P], a matrix [in, out] becomes [n, in, out]; what has fewer axes also gets
+   * a row axis, along which it broadcasts against [n, B, size]: a vector [size] becomes [n, 1, size]. See
+   * `stackedLayout`.
+   *
+   * @param flat [P] or [n, P]
    */
   unpack(flat: Tensor): Record<string, Tensor> {
     const parts = this.#parts(flat);
     return Object.fromEntries(
-      this.entries.map(({ name, shape }, i) => [name, named(reshape(parts[i]!, shape), name)]),
+      this.entries.map((entry, i) => [
+        entry.name,
+        named(reshape(parts[i]!, unpackedShape(entry, flat)), entry.name),
+      ]),
     );
   }
 
   /**
-   * The flat vector [size] with some of its parameters replaced: one Split and one Concat.
+   * The vector with some of its parameters replaced: one Split and one Concat.
    *
-   * @param values by name, each of its parameter's shape
+   * @param flat   [P] or [n, P]
+   * @param values by name, of the shapes that `unpack` gives
    * @throws UserError if there is no parameter of a name; TensorError if a shape does not fit
    */
   replace(flat: Tensor, values: Readonly<Record<string, Tensor>>): Tensor {
     for (const [name, value] of Object.entries(values)) {
-      const { shape } = this.#entry(name);
-      if (!sameShape(value.shape, shape)) {
-        throw new TensorError(`parameter "${name}": got ${value}, expected shape ${formatDims(shape)}`);
+      const expected = unpackedShape(this.#entry(name), flat);
+      if (!sameShape(value.shape, expected)) {
+        throw new TensorError(`parameter "${name}": got ${value}, expected shape ${formatDims(expected)}`);
       }
     }
     const parts = this.#parts(flat);
-    return concat(
-      this.entries.map(({ name, size }, i) =>
-        values[name] === undefined ? parts[i]! : reshape(values[name], [size]),
-      ),
+    const replaced = this.entries.map(({ name }, i) =>
+      values[name] === undefined ? parts[i]! : reshape(values[name], parts[i]!.shape),
     );
+    return concat(replaced, -1);
   }
 
   #parts(flat: Tensor): Tensor[] {
-    if (flat.shape.length !== 1 || flat.shape[0] !== this.size) {
-      throw new TensorError(`parameters: got ${flat}, expected a vector of ${this.size} elements`);
+    const rank = flat.shape.length;
+    if ((rank !== 1 && rank !== 2) || flat.shape[rank - 1] !== this.size) {
+      throw new TensorError(
+        `parameters: got ${flat}, expected a vector of ${this.size} elements, or one for each stacked agent`,
+      );
     }
-    return split(
-      flat,
-      this.entries.map((e) => e.size),
-    );
+    const sizes = this.entries.map((e) => e.size);
+    return split(flat, sizes, -1);
   }
 
   /** First values of all parameters, drawn in order from the stream. */
@@ -126,6 +136,13 @@ export class ParamLayout {
       `parameter "${name}": not in this network. ${suggestion(name, [...this.#byName.keys()])}`,
     );
   }
+}
+
+/** A parameter's shape in [P], or in [n, P]. */
+function unpackedShape({ shape }: ParamSpec, flat: Tensor): readonly number[] {
+  if (flat.shape.length === 1) return shape;
+  const rows = new Array<number>(Math.max(0, 2 - shape.length)).fill(1);
+  return [flat.shape[0]!, ...rows, ...shape];
 }
 
 /** The layout of all parameters of some modules, or of whatever else has parameters, in order. */

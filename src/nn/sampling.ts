@@ -3,6 +3,10 @@
  * inside a graph. Nothing here allocates.
  */
 
+import type { ActionBounds } from "./squashed-gaussian.js";
+
+const LOG_SQRT_2PI = 0.5 * Math.log(2 * Math.PI);
+
 /**
  * Inverse-CDF sample of one row of log-probabilities.
  *
@@ -64,4 +68,46 @@ export function sampleGaussian(
   const n = std.length;
   for (let i = 0; i < out.length; i++) out[i] = mean[i]! + std[i % n]! * noise[i]!;
   return out;
+}
+
+/**
+ * A sample of each row of a squashed Gaussian: action = centre + half width · tanh(x), x = mean + std · noise.
+ *
+ * @param mean   [B, D] of x
+ * @param std    [B, D], or [D] shared by all rows
+ * @param noise  [B, D] standard normal
+ * @param bounds [D] each
+ * @param out    action [B, D] within the bounds; unsquashed [B, D], its x; logProb [B] of the action at that x
+ */
+export function sampleSquashedGaussian(
+  mean: Float32Array,
+  std: Float32Array,
+  noise: ArrayLike<number>,
+  bounds: ActionBounds,
+  out: {
+    readonly action: Float32Array;
+    readonly unsquashed: Float32Array;
+    readonly logProb: Float32Array;
+  },
+): void {
+  const { action, unsquashed, logProb } = out;
+  const { low, high } = bounds;
+  sampleGaussian(mean, std, noise, unsquashed);
+  const size = low.length;
+  for (let r = 0; r < logProb.length; r++) {
+    let total = 0;
+    for (let d = 0; d < size; d++) {
+      const k = r * size + d;
+      const sigma = std[k % std.length]!;
+      const half = (high[d]! - low[d]!) / 2;
+      const x = unsquashed[k]!;
+      action[k] = Math.min(high[d]!, low[d]! + half * (1 + Math.tanh(x)));
+      const z = (x - mean[k]!) / sigma;
+      const away = Math.abs(x);
+      // log(1 − tanh² x)
+      const logSlope = 2 * (Math.LN2 - away - Math.log1p(Math.exp(-2 * away)));
+      total += -0.5 * z * z - Math.log(sigma) - LOG_SQRT_2PI - logSlope - Math.log(half);
+    }
+    logProb[r] = total;
+  }
 }

@@ -1,4 +1,4 @@
-import { type NdArray, ndarray } from "../core/array.js";
+import { type NdArray, ndarray, sizeOf, zeros } from "../core/array.js";
 import {
   add,
   arrayFrom,
@@ -19,7 +19,10 @@ import {
   where,
 } from "../tensor/index.js";
 
-/** float64 [3]: running mean, running mean of squares, and the weight both have gathered so far. */
+/**
+ * float64 [3]: running mean, running mean of squares, and the weight both have gathered so far. Stacked agents have
+ * [n, 3], and values of shape [n, ...].
+ */
 export type NormalizerState<L> = {
   readonly statistics: L;
 };
@@ -44,9 +47,14 @@ export interface ValueNormalizerOptions {
 export function valueNormalizer(options: ValueNormalizerOptions = {}) {
   const { beta = 0.99999, minVariance = 1e-2, minDebias = 1e-5 } = options;
 
-  /** mean and standard deviation (shape []) in the dtype of x */
-  const moments = (state: NormalizerState<Tensor>, x: Tensor): [mean: Tensor, std: Tensor] => {
-    const [mean, meanSquare, weight] = split(state.statistics, [1, 1, 1]).map((s) => reshape(s, []));
+  /** mean and standard deviation in the dtype of x: [], or [n, 1, …, 1] with the rank of x for stacked agents */
+  const moments = (
+    state: NormalizerState<Tensor>,
+    x: Pick<Tensor, "shape" | "dtype">,
+  ): [mean: Tensor, std: Tensor] => {
+    const shape = state.statistics.shape.length === 1 ? [] : x.shape.map((d, axis) => (axis === 0 ? d : 1));
+    const parts = split(state.statistics, [1, 1, 1], -1);
+    const [mean, meanSquare, weight] = parts.map((s) => reshape(s, shape));
     const debias = maximum(weight!, minDebias);
     const m = div(mean!, debias);
     const variance = maximum(sub(div(meanSquare!, debias), square(m)), minVariance);
@@ -54,28 +62,42 @@ export function valueNormalizer(options: ValueNormalizerOptions = {}) {
   };
 
   return {
-    /** Nothing seen yet: mean 0, standard deviation √minVariance. */
-    initial: (): NormalizerState<NdArray> => ({
-      statistics: ndarray("float64", [3], new Float64Array(3)),
+    moments,
+
+    /**
+     * Nothing seen yet: mean 0, standard deviation √minVariance.
+     *
+     * @param agents n, for stacked agents
+     */
+    initial: (agents?: number): NormalizerState<NdArray> => ({
+      statistics: zeros("float64", agents === undefined ? [3] : [agents, 3]),
     }),
 
     /**
-     * @param targets values in their own units, any shape
-     * @param weights same shape, ≥ 0 (default: all 1); where all are 0 the state does not change
+     * @param targets values in their own units, any shape; stacked: [n, ...]
+     * @param weights same shape, ≥ 0 (default: all 1); where all (of an agent) are 0 its state does not change
      */
     update(state: NormalizerState<Tensor>, targets: Tensor, weights?: Tensor): NormalizerState<Tensor> {
+      const lead = state.statistics.shape.slice(0, -1);
+      const axes = targets.shape.map((_, axis) => axis).slice(lead.length);
       const x = cast(targets, "float64");
       const w = weights === undefined ? undefined : cast(weights, "float64");
-      const count = w === undefined ? undefined : sum(w);
+      const count = w === undefined ? undefined : sum(w, axes);
       const average = (v: Tensor) => {
-        const total = sum(w === undefined ? v : mul(v, w));
-        const n = count === undefined ? v.shape.reduce((a, b) => a * b, 1) : maximum(count, Number.MIN_VALUE);
-        return reshape(div(total, n), [1]);
+        const total = sum(w === undefined ? v : mul(v, w), axes);
+        const n =
+          count === undefined
+            ? axes.reduce((size, axis) => size * v.shape[axis]!, 1)
+            : maximum(count, Number.MIN_VALUE);
+        return reshape(div(total, n), [...lead, 1]);
       };
-      const one = constant(arrayFrom([1], "float64", [1]));
-      const batch = concat([average(x), average(square(x)), one]);
+      const ones = [...lead, 1];
+      const one = constant(arrayFrom(ones, "float64", new Array(sizeOf(ones)).fill(1)));
+      const batch = concat([average(x), average(square(x)), one], -1);
       const next = add(mul(state.statistics, beta), mul(batch, 1 - beta));
-      return { statistics: count === undefined ? next : where(greater(count, 0), next, state.statistics) };
+      if (count === undefined) return { statistics: next };
+      const some = greater(lead.length === 0 ? count : reshape(count, [...lead, 1]), 0);
+      return { statistics: where(some, next, state.statistics) };
     },
 
     normalize(state: NormalizerState<Tensor>, x: Tensor): Tensor {
@@ -88,7 +110,7 @@ export function valueNormalizer(options: ValueNormalizerOptions = {}) {
       return add(mul(x, std), mean);
     },
 
-    /** The same outside of programs. */
+    /** The same outside of programs, for one agent. */
     arrays: {
       /** mean and standard deviation of a state */
       moments(state: NormalizerState<NdArray>): { readonly mean: number; readonly std: number } {
