@@ -11,6 +11,17 @@ export const onnxTypes: { readonly [D in DType]: DataType } = {
   bool: DataType.BOOL,
 };
 
+/** As many dimensions as numpy has; more are a damaged file. */
+export const MAX_RANK = 64;
+
+const BYTES_PER_ELEMENT: { readonly [D in DType]: number } = {
+  float32: 4,
+  float64: 8,
+  int32: 4,
+  int64: 8,
+  bool: 1,
+};
+
 const dtypes = new Map<number, DType>(
   Object.entries(onnxTypes).map(([dtype, type]) => [type, dtype as DType]),
 );
@@ -48,23 +59,14 @@ export function decodeArray(tensor: TensorProto, byteLimit: number): NdArray | s
   if (dtype === undefined) {
     return `its element type is ${typeName(tensor.dataType)}, expected one of ${[...dtypes.values()].join(", ")}`;
   }
+  if (tensor.dims.length > MAX_RANK) {
+    return `it has ${tensor.dims.length} dimensions, expected at most ${MAX_RANK}`;
+  }
   const shape = tensor.dims.map(Number);
   const size = sizeOf(shape);
-  // No file holds more elements than bytes, so a larger count is a lie and must not be allocated.
-  if (
-    shape.some((d) => d < 0 || !Number.isSafeInteger(d)) ||
-    !Number.isSafeInteger(size) ||
-    size > byteLimit
-  ) {
+  // No file holds more elements than bytes, so a larger count is a lie.
+  if (shape.some((d) => d < 0 || !Number.isSafeInteger(d)) || !(size <= byteLimit)) {
     return `its shape [${shape.join(", ")}] cannot be that of its data`;
-  }
-  const data = allocate(dtype, size);
-  if (tensor.rawData.length > 0 || size === 0) {
-    if (tensor.rawData.length !== data.byteLength) {
-      return `it has ${tensor.rawData.length} bytes of data, expected ${data.byteLength} for shape [${shape.join(", ")}]`;
-    }
-    new Uint8Array(data.buffer).set(tensor.rawData);
-    return { dtype, shape, data };
   }
   const typed = {
     float32: tensor.floatData,
@@ -73,9 +75,18 @@ export function decodeArray(tensor: TensorProto, byteLimit: number): NdArray | s
     int64: tensor.int64Data,
     bool: tensor.int32Data,
   }[dtype];
-  if (typed.length !== size) {
+  const raw = tensor.rawData;
+  const byteLength = size * BYTES_PER_ELEMENT[dtype];
+  if (raw.length > 0 && raw.length !== byteLength) {
+    return `it has ${raw.length} bytes of data, expected ${byteLength} for shape [${shape.join(", ")}]`;
+  }
+  if (raw.length === 0 && typed.length !== size) {
     return `it has ${typed.length} elements, expected ${size} for shape [${shape.join(", ")}]`;
   }
-  for (let i = 0; i < size; i++) data[i] = typed[i]!;
+  // Allocated only now: the file holds as much.
+  const data = allocate(dtype, size);
+  if (raw.length > 0) new Uint8Array(data.buffer).set(raw);
+  else for (let i = 0; i < size; i++) data[i] = typed[i]!;
+  if (dtype === "bool") for (let i = 0; i < size; i++) data[i] = data[i] === 0 ? 0 : 1;
   return { dtype, shape, data };
 }

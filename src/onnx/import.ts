@@ -13,6 +13,7 @@ import {
 } from "../tensor/index.js";
 import { importers, NodeContext, type Value } from "./importers.js";
 import { type Model, type ModelValue, readModel } from "./read.js";
+import { requireSupport } from "./support.js";
 
 /** A model as a function over tensors, ready to be part of a larger computation and to be differentiated. */
 export interface ImportedModel {
@@ -40,18 +41,14 @@ export interface ImportedModel {
 }
 
 /**
- * Turn an ONNX file into a function over tensors. Understands the operators that `writeModel` emits.
+ * Turn an ONNX file into a function over tensors. Understands the operators in `importers.ts`.
  *
  * @param place the file's name, for messages
  * @throws UserError as `readModel`, and for an operator that is not supported, by its name and its node's
  */
 export function importModel(bytes: Uint8Array, place = "model"): ImportedModel {
   const model = readModel(bytes, place);
-  for (const { name, opType } of model.nodes) {
-    if (!Object.hasOwn(importers, opType)) {
-      throw new UserError(`${place}, node "${name}": operator ${opType} is not supported`);
-    }
-  }
+  requireSupport(model, place);
   const weights = weightsOf(model);
   return {
     model,

@@ -242,7 +242,7 @@ describe("files from strangers", () => {
       }
     }
     // Both happen, or the damage is too mild or too wild to mean anything.
-    expect(counts.read).toBeGreaterThan(100);
+    expect(counts.read).toBeGreaterThan(30);
     expect(counts.refused).toBeGreaterThan(1000);
   });
 
