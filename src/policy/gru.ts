@@ -18,7 +18,7 @@ import {
   type RecurrentCell,
   sequential,
 } from "../nn/index.js";
-import { concat, mul, reshape, split, sub, type Tensor, TensorError } from "../tensor/index.js";
+import { mul, reshape, scan, sub, type Tensor, TensorError } from "../tensor/index.js";
 import {
   actionDistribution,
   networkInput,
@@ -84,24 +84,11 @@ export class GruPolicy implements Policy {
     }
     const projected = reshape(this.#project(named, inputs), [T!, R!, 3 * H]);
     const keep = reshape(sub(1, starts), [T!, R!, 1]);
-    const { hidden, all } = this.#overTime(named, projected, keep, first);
-    return this.#outputs(named, reshape(all, [rows, H]), inputs, hidden);
-  }
-
-  /** @returns the state after the last step, and [T, R, H] after every step */
-  #overTime(named: Record<string, Tensor>, projected: Tensor, keep: Tensor, first: Tensor) {
-    const [T, R, width] = projected.shape as readonly number[];
-    const steps = Array<number>(T!).fill(1);
-    const inputs = split(projected, steps);
-    const keeps = split(keep, steps);
-    const outs: Tensor[] = [];
-    let hidden = first;
-    for (let t = 0; t < T!; t++) {
-      const before = mul(hidden, reshape(keeps[t]!, [R!, 1]));
-      hidden = this.#cell.step(named, reshape(inputs[t]!, [R!, width!]), before);
-      outs.push(reshape(hidden, [1, R!, this.#cell.hiddenSize]));
-    }
-    return { hidden, all: concat(outs) };
+    const { carry, out } = scan({ init: first, xs: { projected, keep } }, (hidden, x) => {
+      const next = this.#cell.step(named, x.projected, mul(hidden, x.keep));
+      return { carry: next, out: next };
+    });
+    return this.#outputs(named, reshape(out, [rows, H]), inputs, carry);
   }
 
   /** The input's part of the gates, of any number of steps at once: [rows, 3H]. */

@@ -2,9 +2,11 @@
  * What an on-policy learner sees of the loop: T steps × E copies × n agents of one group, dense, with weights that say
  * which entries are the learner's. Static shapes are what compiled update programs need.
  */
+import { allocate, type NdArray } from "../core/array.js";
+import { mapTree, type Tree } from "../core/tree.js";
 import type { Environment } from "../env/contract.js";
 import { actionSize, maskSize } from "../env/index.js";
-import { copyRow } from "./rows.js";
+import { copyRow, type Numbers } from "./rows.js";
 import { type Seats, seatsOf } from "./seats.js";
 import type { Recorder, StepView } from "./types.js";
 
@@ -54,6 +56,13 @@ export class OnPolicyBuffer implements Recorder {
   /** [T, E] */
   readonly terminated: Uint8Array;
   readonly truncated: Uint8Array;
+  /**
+   * The actor's carried state before each step, leaves [T, E, n, …]; {} where it carries nothing. There from the first
+   * step on: what an actor carries shows there.
+   */
+  state: Tree<NdArray> = {};
+  /** [T, E] 1 where the step is the first of the copy's episode; empty where no actor of the loop carries anything */
+  starts: Float32Array = new Float32Array(0);
   /** Flat indices t·E + e of truncated steps, and the critic's input there before the reset. */
   readonly cut: { count: number; readonly index: Int32Array; readonly critic: Float32Array };
   /** Steps recorded so far. */
@@ -65,6 +74,9 @@ export class OnPolicyBuffer implements Recorder {
   readonly #maskSize: number;
   readonly #actionSize: number;
   readonly #groupAgents: number;
+  /** the loop's arrays of carried state, and the leaves of `state` to copy their rows to */
+  #carried: Tree<NdArray> | null = null;
+  #leaves: { readonly from: Numbers; readonly to: Numbers; readonly width: number }[] = [];
 
   constructor(options: OnPolicyOptions) {
     const { environment, group, agents, steps } = options;
@@ -105,6 +117,7 @@ export class OnPolicyBuffer implements Recorder {
     const step = view.groups[group]!;
     const proposal = role === "own" ? step.own : step.hijack!;
     const obs = role === "own" ? step.seen : step.obs;
+    if (proposal.state[actor] !== this.#carried) this.#follow(view, proposal.state[actor]!);
     const isClean = !this.criticPerCopy && obs === view.environment.groups[group]!.obs;
     this.criticSeesObs = isClean && (this.t === 0 || this.criticSeesObs);
     const { controller, hijacker } = view.casting;
@@ -121,6 +134,7 @@ export class OnPolicyBuffer implements Recorder {
         if (A > 0) copyRow(step.actionMask!, row, this.actionMask!, to, A);
         copyRow(proposal.action, row, this.action, to, D);
         this.logProb[to] = proposal.logProb[row]!;
+        for (const { from, to: leaf, width } of this.#leaves) copyRow(from, row, leaf, to, width);
         const seat = e * N + this.#seats.offset[group]! + agents[i]!;
         const active = step.alive[row] === 1 && step.acting[row] === 1;
         // The team does not learn from a seat that is hijacked in this episode, even where the coin spared it.
@@ -130,6 +144,7 @@ export class OnPolicyBuffer implements Recorder {
         this.actorWeight[to] = cast && active && (role === "own" || step.controlled[row] === 1) ? 1 : 0;
       }
     }
+    if (view.starts !== null) this.starts.set(view.starts, this.t * this.copies);
     this.#copyCritic(view, this.t);
   }
 
@@ -173,6 +188,19 @@ export class OnPolicyBuffer implements Recorder {
   clear(): void {
     this.t = 0;
     this.cut.count = 0;
+  }
+
+  /** The first step in this loop: room for what the actor carries. */
+  #follow(view: StepView, carried: Tree<NdArray>): void {
+    this.#carried = carried;
+    this.#leaves = [];
+    this.state = mapTree<NdArray, NdArray>(carried, ({ dtype, shape, data }) => {
+      const width = data.length / shape[0]!;
+      const to = allocate(dtype, this.steps * this.copies * this.agents * width);
+      this.#leaves.push({ from: data as Numbers, to: to as Numbers, width });
+      return { dtype, shape: [this.steps, this.copies, this.agents, ...shape.slice(1)], data: to } as NdArray;
+    });
+    this.starts = new Float32Array(view.starts === null ? 0 : this.steps * this.copies);
   }
 
   /** The critic's input for the environment's present state, into slot t. */

@@ -1,4 +1,7 @@
-/** Replays for off-policy learners: single transitions, and whole episodes. */
+/**
+ * Replays for off-policy learners: single transitions, and whole episodes. Neither keeps what a recurrent policy
+ * carries: such a policy learns from whole episodes, which begin with its initial state.
+ */
 import { type DType, type NdArray, ndarray } from "../core/array.js";
 import { UserError } from "../core/errors.js";
 import type { RandomStream } from "../core/random.js";
