@@ -1,4 +1,4 @@
-import type { NdArray } from "../core/array.js";
+import { type NdArray, sizeOf } from "../core/array.js";
 import { UserError } from "../core/errors.js";
 import { suggestion } from "../core/suggest.js";
 import {
@@ -11,8 +11,9 @@ import {
   type Tensor,
   TensorError,
 } from "../tensor/index.js";
+import { MAX_RANK } from "./arrays.js";
 import { importers, NodeContext, type Value } from "./importers.js";
-import { type Model, type ModelValue, readModel } from "./read.js";
+import { type Model, type ModelValue, readModel, shorten } from "./read.js";
 import { requireSupport } from "./support.js";
 
 /** A model as a function over tensors, ready to be part of a larger computation and to be differentiated. */
@@ -32,13 +33,18 @@ export interface ImportedModel {
    * @param inputs  a tensor for each input; where the model has a named size, any size fits
    * @param weights tensors to compute with instead of the file's weights, of the same shape and dtype: what the
    *   outputs can then be differentiated by. Those left out stay constants.
+   * @param observe is told every value by its name in the file, in order of computation
    * @throws UserError naming the input, the weight or the node that does not fit
    */
   apply(
     inputs: Readonly<Record<string, Tensor>>,
     weights?: Readonly<Record<string, Tensor>>,
+    observe?: Observer,
   ): Record<string, Tensor>;
 }
+
+/** Told what each name of the file stands for. */
+export type Observer = (name: string, value: Value) => void;
 
 /**
  * Turn an ONNX file into a function over tensors. Understands the operators in `importers.ts`.
@@ -56,9 +62,9 @@ export function importModel(bytes: Uint8Array, place = "model"): ImportedModel {
     outputs: model.outputs,
     metadata: model.metadata,
     weights,
-    apply: (inputs, given = {}) => {
+    apply: (inputs, given = {}, observe) => {
       checkWeights(weights, given, place);
-      return applyModel(model, inputs, given, place);
+      return applyModel(model, inputs, given, place, observe);
     },
   };
 }
@@ -102,22 +108,26 @@ function applyModel(
   inputs: Readonly<Record<string, Tensor>>,
   weights: Readonly<Record<string, Tensor>>,
   place: string,
+  observe: Observer | undefined,
 ): Record<string, Tensor> {
   const values = new Map<string, Value>();
-  for (const value of model.inputs)
-    values.set(value.name, { tensor: bind(value, inputs[value.name], place) });
+  const setValue = (name: string, value: Value) => {
+    values.set(name, value);
+    observe?.(name, value);
+  };
+  for (const value of model.inputs) setValue(value.name, { tensor: bind(value, inputs, place) });
   for (const [name, array] of model.initializers) {
     if (Object.hasOwn(weights, name)) {
-      values.set(name, { tensor: weights[name]! });
+      setValue(name, { tensor: weights[name]! });
       continue;
     }
     // Shapes, axes and positions stay numbers; as tensors they are needed only by computations.
     const ints =
       array.dtype === "int64" && array.shape.length <= 1 ? Array.from(array.data, Number) : undefined;
-    values.set(name, { array, ints });
+    setValue(name, { array, ints });
   }
   for (const node of model.nodes) {
-    const where = `${place}, node "${node.name}" (${node.opType})`;
+    const where = `${place}, node "${shorten(node.name)}" (${node.opType})`;
     const context = new NodeContext(node, values, where);
     try {
       const results = importers[node.opType]!(context);
@@ -127,8 +137,11 @@ function applyModel(
         const result = results[i];
         if (result === undefined)
           throw new UserError(`${where}: got ${node.outputs.length} outputs, expected ${results.length}`);
-        if (result.tensor !== undefined && !name.startsWith("_")) named(result.tensor, name);
-        values.set(name, result);
+        if (result.tensor !== undefined) {
+          checkSize(result.tensor, where);
+          if (!name.startsWith("_")) named(result.tensor, name);
+        }
+        setValue(name, result);
       }
     } catch (error) {
       if (error instanceof TensorError) throw new UserError(`${where}: ${error.message}`, { cause: error });
@@ -145,9 +158,21 @@ function applyModel(
   );
 }
 
-function bind(value: ModelValue, given: Tensor | undefined, place: string): Tensor {
+/** A file of a few nodes can double a rank or a size again and again. */
+function checkSize({ shape }: Tensor, where: string): void {
+  if (shape.length > MAX_RANK)
+    throw new UserError(`${where}: its result has ${shape.length} dimensions, expected at most ${MAX_RANK}`);
+  if (!shape.every((d) => d === FREE || Number.isSafeInteger(d)) || !Number.isSafeInteger(sizeOf(shape))) {
+    throw new UserError(
+      `${where}: its result has the size ${formatDims(shape)}, expected at most 2⁵³ elements`,
+    );
+  }
+}
+
+function bind(value: ModelValue, inputs: Readonly<Record<string, Tensor>>, place: string): Tensor {
   const where = `${place}, input "${value.name}"`;
   const expected = `${value.dtype} [${value.shape.join(", ")}]`;
+  const given = Object.hasOwn(inputs, value.name) ? inputs[value.name] : undefined;
   if (given === undefined) throw new UserError(`${where}: missing, expected ${expected}`);
   const fits =
     given.dtype === value.dtype &&

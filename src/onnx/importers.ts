@@ -21,7 +21,7 @@ export class NodeContext {
 
   constructor(
     readonly node: ModelNode,
-    readonly values: ReadonlyMap<string, Value>,
+    readonly values: Map<string, Value>,
     readonly where: string,
   ) {}
 
@@ -40,7 +40,12 @@ export class NodeContext {
   tensor(i: number): Tensor {
     const value = this.value(i);
     if (value.tensor !== undefined) return value.tensor;
-    if (value.array !== undefined) return constant(value.array);
+    if (value.array !== undefined) {
+      // One tensor for all that use the literal: constants are copies.
+      const tensor = constant(value.array);
+      this.values.set(this.node.inputs[i]!, { ...value, tensor });
+      return tensor;
+    }
     throw new UserError(`${this.where}: input ${i} is a shape, expected a tensor`);
   }
 
