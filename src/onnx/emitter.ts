@@ -21,6 +21,7 @@ export class Emitter {
   readonly literals: TensorProto[] = [];
   #taken: Set<string>;
   readonly #names = new Map<Tensor, string>();
+  readonly #partNames = new Map<string, string>();
   readonly #literalNames = new Map<string, string>();
   readonly #rowSource: Tensor | undefined;
   #rows: string | undefined;
@@ -51,6 +52,19 @@ export class Emitter {
   /** Let a value go by an existing name. */
   alias(x: Tensor, name: string): void {
     this.#names.set(x, name);
+  }
+
+  /** Ask for a name for one part of a split, before the split is emitted. */
+  wishForPart(split: Tensor, index: number, name: string): void {
+    this.#partNames.set(`${split.id}:${index}`, name);
+  }
+
+  /** The name of one part of a split. */
+  partName(split: Tensor, index: number): string {
+    const key = `${split.id}:${index}`;
+    const known = this.#partNames.get(key) ?? this.fresh(`_${split.id}_split:${index}`);
+    this.#partNames.set(key, known);
+    return known;
   }
 
   has(x: Tensor): boolean {

@@ -83,6 +83,8 @@ export const onnxForms: { readonly [O in Operator]: OnnxForm<O> } = {
   input: null,
   constant: null,
   stopGradient: null,
+  withDerivative: null,
+  refuseGradient: null,
   part: null,
   // The writer emits a loop with all its results at once.
   scan: null,
@@ -170,8 +172,8 @@ export const onnxForms: { readonly [O in Operator]: OnnxForm<O> } = {
     emit.node("Transpose", inputs, [out], { perm: attrs.permutation }),
   expand: (emit, { inputs, attrs, out }) => emit.node("Expand", [inputs[0]!, emit.shape(attrs.shape)], [out]),
   concat: along("Concat"),
-  split: (emit, { inputs, attrs, out }) => {
-    const outputs = attrs.sizes.map((_, i) => splitOutput(out, i));
+  split: (emit, { inputs, attrs, x }) => {
+    const outputs = attrs.sizes.map((_, i) => emit.partName(x, i));
     emit.node("Split", [inputs[0]!, emit.integers(attrs.sizes)], outputs, { axis: attrs.axis });
   },
   slice: (emit, { inputs, attrs, x, out }) => {
@@ -200,8 +202,3 @@ export const onnxForms: { readonly [O in Operator]: OnnxForm<O> } = {
     });
   },
 };
-
-/** The ONNX name of one output of a split called `name`. */
-export function splitOutput(name: string, index: number): string {
-  return `${name}:${index}`;
-}

@@ -12,7 +12,7 @@ import {
 } from "../tensor/index.js";
 import { onnxTypes } from "./arrays.js";
 import type { Emitter } from "./emitter.js";
-import { type OnnxForm, onnxForms, splitOutput } from "./forms.js";
+import { type OnnxForm, onnxForms } from "./forms.js";
 import { GraphProtoSchema, type ValueInfoProto, ValueInfoProtoSchema } from "./gen/onnx_pb.js";
 
 /** Emit values in topological order, loops with all their results at once. */
@@ -21,6 +21,10 @@ export function emitNodes(
   nodes: readonly Tensor[],
   outputName: ReadonlyMap<Tensor, string> = new Map(),
 ): void {
+  for (const x of nodes) {
+    const name = outputName.get(x);
+    if (name !== undefined && isOp(x, "part")) emit.wishForPart(x.inputs[0]!, x.attrs.index, name);
+  }
   for (const x of nodes) {
     if (isOp(x, "scan")) {
       emitLoop(
@@ -34,6 +38,12 @@ export function emitNodes(
   }
 }
 
+/** Operators whose value is that of their first input. */
+const ALIASES: ReadonlySet<Operator> = new Set(["stopGradient", "withDerivative", "refuseGradient"]);
+
+/** Whether a node of its own computes the value, whose output can be called as one likes. */
+export const carriesName = (x: Tensor): boolean => onnxForms[x.op] !== null || x.op === "part";
+
 function emitNode(emit: Emitter, x: Tensor, outputName: string | undefined): void {
   if (emit.has(x)) return;
   if (isOp(x, "input")) {
@@ -44,10 +54,10 @@ function emitNode(emit: Emitter, x: Tensor, outputName: string | undefined): voi
   const given = x.graph.nameOf(x);
   if (isOp(x, "constant")) {
     emit.alias(x as unknown as Tensor, emit.literal((x as Tensor<"constant">).attrs.value, given));
-  } else if (isOp(x, "stopGradient")) {
+  } else if (ALIASES.has(x.op)) {
     emit.alias(x as unknown as Tensor, emit.name(x.inputs[0]!));
   } else if (isOp(x, "part")) {
-    emit.alias(x as unknown as Tensor, splitOutput(emit.name(x.inputs[0]!), x.attrs.index));
+    emit.alias(x as unknown as Tensor, emit.partName(x.inputs[0]!, x.attrs.index));
   } else {
     const form = onnxForms[x.op] as OnnxForm<Operator>;
     const out = outputName ?? emit.fresh(given ?? `_${x.id}_${x.op}`);
@@ -86,7 +96,7 @@ function emitLoop(emit: Emitter, node: Tensor<"scan">, results: readonly Tensor[
   // A value that the step computes carries the output's name itself; every other one is passed on.
   const outputName = new Map<Tensor, string>();
   for (const [i, x] of values.entries()) {
-    if (onnxForms[x.op] !== null && !outputName.has(x)) outputName.set(x, wishes[i]!);
+    if (carriesName(x) && !outputName.has(x)) outputName.set(x, wishes[i]!);
   }
   emitNodes(inner, reachable(body.stop === undefined ? values : [...values, body.stop]), outputName);
   const outputs = values.map((x, i) => {

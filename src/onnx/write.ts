@@ -1,9 +1,8 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { hasFree, reachable, type Tensor, TensorError } from "../tensor/index.js";
 import { Emitter } from "./emitter.js";
-import { onnxForms } from "./forms.js";
 import { ModelProtoSchema } from "./gen/onnx_pb.js";
-import { emitNodes, valueInfo } from "./nodes.js";
+import { carriesName, emitNodes, valueInfo } from "./nodes.js";
 
 /** Operator set and file format version of every model written here. */
 export const OPSET = 18;
@@ -45,7 +44,7 @@ export function writeModel(spec: ModelSpec): Uint8Array<ArrayBuffer> {
   // A value that is computed once and returned once carries the output's name itself.
   const outputName = new Map<Tensor, string>();
   for (const [name, x] of outputs) {
-    if (onnxForms[x.op] !== null && !outputName.has(x)) outputName.set(x, name);
+    if (carriesName(x) && !outputName.has(x)) outputName.set(x, name);
   }
   emitNodes(emit, nodes, outputName);
   for (const [name, x] of outputs) {

@@ -66,9 +66,15 @@ function arithmetic(
 export function add(a: Operand, b: Operand): Tensor {
   // x + x = 2 x, which joins other factors
   if (a === b && a instanceof Tensor && isFloat(a.dtype)) return mul(a, 2);
+  if (b instanceof Tensor && b.op === "neg") return sub(a, b.inputs[0]!);
+  if (a instanceof Tensor && a.op === "neg") return sub(b, a.inputs[0]!);
   return arithmetic("add", a, b, 0, true);
 }
-export const sub = (a: Operand, b: Operand): Tensor => arithmetic("sub", a, b, 0, false);
+
+export function sub(a: Operand, b: Operand): Tensor {
+  if (b instanceof Tensor && b.op === "neg") return add(a, b.inputs[0]!);
+  return arithmetic("sub", a, b, 0, false);
+}
 export const div = (a: Operand, b: Operand): Tensor => arithmetic("div", a, b, 1, false);
 
 export function mul(a: Operand, b: Operand): Tensor {

@@ -271,10 +271,9 @@ const FREE_OF_COST: ReadonlySet<Operator> = new Set([
   "constant",
   "reshape",
   "expand",
-  "part",
-  "split",
   "stopGradient",
-  // No value of its own.
+  // No values of their own.
+  "split",
   "scan",
 ]);
 
