@@ -22,7 +22,7 @@ const mayImport = {
   views: [...CORE, "views"],
   env: ENV,
   envs: [...ENV, "envs"],
-  policy: POLICY,
+  policy: [...POLICY, "onnx"],
   rollout: ROLLOUT,
   learners: LEARNERS,
   attacks: ATTACKS,

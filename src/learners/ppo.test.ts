@@ -7,7 +7,7 @@ import type { NdArray } from "../core/array.js";
 import { NonFiniteError, UserError } from "../core/errors.js";
 import { RandomStream } from "../core/random.js";
 import type { Environment, EnvironmentDefinition } from "../env/contract.js";
-import { UniformActor } from "../policy/index.js";
+import { type NetworkConfig, UniformActor } from "../policy/index.js";
 import { fixedCasting, hijackCasting, type OnPolicyBuffer, Rollout, seatsOf } from "../rollout/index.js";
 import { type Learner, type LearnerContext, ppo, ppoOptions } from "./index.js";
 
@@ -439,7 +439,10 @@ describe("ignored features", () => {
       'ignore: agents of group "walkers" share parameters but ignore different features ("other" and "")',
     );
     const { learner } = await create(remote, { sharing: "separate" }, { ignore: { walker_0: ["other"] } });
-    expect(learner.actors.map((a) => a.policy!.policy.config.ignored)).toEqual([[[5, 5]], []]);
+    expect(learner.actors.map((a) => (a.policy!.policy.config as NetworkConfig).ignored)).toEqual([
+      [[5, 5]],
+      [],
+    ]);
   });
 });
 

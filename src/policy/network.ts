@@ -4,21 +4,21 @@ import type { Space } from "../env/contract.js";
 import { actionSize, maskSize } from "../env/index.js";
 import { categorical, constantInit, diagonalGaussian, type Module, multiCategorical } from "../nn/index.js";
 import { concat, constant, mul, oneHot, sigmoid, type Tensor, where } from "../tensor/index.js";
-import type { PolicyConfig, PolicyDistribution, PolicyInputs } from "./policy.js";
+import type { NetworkConfig, PolicyDistribution, PolicyInputs } from "./policy.js";
 
 /** HARL's Gaussian scale: σ = 0.5 · sigmoid(s), one state-independent s per dimension, starting at 1 (σ = 0.366). */
 const STD_SCALE = 0.5;
 const STD_START = 1;
 
 /** Numbers per row that enter a network. */
-export const networkInputSize = ({ obsSize, agentIds }: PolicyConfig) => obsSize + agentIds;
+export const networkInputSize = ({ obsSize, agentIds }: NetworkConfig) => obsSize + agentIds;
 
 /** Numbers per row that a network puts out: logits, or means. */
 export const networkOutputSize = (space: Space) =>
   space.kind === "box" ? actionSize(space) : maskSize(space);
 
 /** [R, O + ids] observations without what is ignored, ids beside them. */
-export function networkInput(config: PolicyConfig, inputs: PolicyInputs): Tensor {
+export function networkInput(config: NetworkConfig, inputs: PolicyInputs): Tensor {
   let x = inputs.obs;
   if (config.ignored.length > 0) {
     // Selected, not multiplied: not even a NaN gets through.
@@ -47,7 +47,7 @@ export function scaleModule(space: Space): Module {
 
 /** @param output [R, networkOutputSize] */
 export function actionDistribution(
-  config: PolicyConfig,
+  config: NetworkConfig,
   named: Readonly<Record<string, Tensor>>,
   output: Tensor,
   inputs: PolicyInputs,

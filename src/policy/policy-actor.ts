@@ -99,6 +99,11 @@ export class PolicyActor implements Actor {
   readonly #forward;
   readonly #carriesState: boolean;
 
+  /** Whether it takes the likeliest action. */
+  get #isGreedy(): boolean {
+    return this.mode === "greedy" || this.policy.policy.deterministic === true;
+  }
+
   /**
    * @param parameters flat; the owner may replace the array between steps (`actor.policy.parameters = …`)
    */
@@ -155,14 +160,14 @@ export class PolicyActor implements Actor {
   #categorical(batch: ActBatch, logProbs: Float32Array, sizes: readonly number[]): void {
     const { action, logProb, streams } = batch;
     const D = sizes.length;
+    const greedy = this.#isGreedy;
     for (let r = 0, offset = 0; r < batch.rows; r++) {
       let sum = 0;
       for (let d = 0; d < D; d++) {
         const n = sizes[d]!;
-        const a =
-          this.mode === "greedy"
-            ? argMaxOf(logProbs, offset, n)
-            : sampleCategorical(logProbs, offset, n, streams[r]!.uniform());
+        const a = greedy
+          ? argMaxOf(logProbs, offset, n)
+          : sampleCategorical(logProbs, offset, n, streams[r]!.uniform());
         action[r * D + d] = a;
         sum += logProbs[offset + a]!;
         offset += n;
@@ -173,6 +178,7 @@ export class PolicyActor implements Actor {
 
   #gaussian(batch: ActBatch, mean: Float32Array, std: Float32Array, D: number): void {
     const { action, logProb, streams } = batch;
+    const greedy = this.#isGreedy;
     // A state-independent σ comes as one row for all.
     const perRow = std.length > D;
     for (let r = 0; r < batch.rows; r++) {
@@ -180,7 +186,7 @@ export class PolicyActor implements Actor {
       for (let d = 0; d < D; d++) {
         const k = r * D + d;
         const sigma = std[perRow ? k : d]!;
-        const z = this.mode === "greedy" ? 0 : streams[r]!.normal();
+        const z = greedy ? 0 : streams[r]!.normal();
         action[k] = mean[k]! + sigma * z;
         // The stored action is float32: its log-probability, not that of the unrounded sample.
         const e = (action[k]! - mean[k]!) / sigma;

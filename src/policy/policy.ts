@@ -8,6 +8,7 @@ import type { Tree } from "../core/tree.js";
 import type { Space } from "../env/contract.js";
 import type { ParamLayout } from "../nn/index.js";
 import type { Tensor } from "../tensor/index.js";
+import type { OnnxPolicyConfig } from "./foreign-binding.js";
 
 /** Rows R are (copy, agent) pairs. */
 export interface PolicyInputs {
@@ -52,6 +53,8 @@ export interface Policy {
   /** Whether `forward` wants `agent`. */
   readonly usesAgentId: boolean;
   readonly usesActionMask: boolean;
+  /** True: it plays its distribution's mode, whatever action mode it is asked for (Q values, deterministic actors). */
+  readonly deterministic?: boolean;
   readonly layout: ParamLayout;
   /** Flat float32 parameters. */
   initialParameters(stream: RandomStream): Float32Array;
@@ -76,7 +79,7 @@ export interface Policy {
 }
 
 /** Serialisable description of a policy. */
-export type PolicyConfig = MlpPolicyConfig | GruPolicyConfig;
+export type PolicyConfig = MlpPolicyConfig | GruPolicyConfig | OnnxPolicyConfig;
 
 /** Feed-forward: hidden layers and an output layer. */
 export interface MlpPolicyConfig extends NetworkConfig {
@@ -90,8 +93,8 @@ export interface GruPolicyConfig extends NetworkConfig {
   readonly recurrent: number;
 }
 
-/** What every network needs to know. */
-interface NetworkConfig {
+/** What every network of ours needs to know. */
+export interface NetworkConfig {
   readonly obsSize: number;
   readonly space: Space;
   /** Sizes of the hidden layers; [] for none. */
