@@ -7,6 +7,7 @@ import { isLeaf, type Tree } from "../core/tree.js";
 import {
   adam,
   clipGlobalNorm,
+  huber,
   type Module,
   type NormalizerState,
   type ParamLayout,
@@ -171,9 +172,7 @@ export function minibatchGraph(
     options.normalizeAdvantages === "minibatch"
       ? standardize(column.advantage, decided, count!)
       : column.advantage;
-  // Where the clipped term is the smaller one, the ratio is outside and has no gradient; else the terms are equal.
-  const clipped = stopGradient(clip(ratio, 1 - options.clipRatio, 1 + options.clipRatio));
-  const surrogate = minimum(mul(ratio, advantage), mul(clipped, advantage));
+  const surrogate = clippedSurrogate(ratio, advantage, options.clipRatio);
   const policyLoss = named(neg(average(surrogate, decided)), "actor/policyLoss");
   const entropy = named(average(distribution.entropy(), decided), "actor/entropy");
   const actorLoss = sub(policyLoss, mul(entropy, options.entropyCoef));
@@ -193,7 +192,7 @@ export function minibatchGraph(
   const value = networks.criticPerCopy ? reshape(expand(reshape(output, [B, 1]), [B, n]), [R]) : output;
   const loss = (v: Tensor) => {
     const error = sub(stopGradient(target), v);
-    return options.huberDelta === null ? mul(square(error), 0.5) : huberOf(error, options.huberDelta);
+    return options.huberDelta === null ? mul(square(error), 0.5) : huber(error, options.huberDelta);
   };
   const clippedValue =
     options.valueClip === null
@@ -252,12 +251,15 @@ export function minibatchGraph(
 }
 
 /**
- * The Huber loss with its first derivative written down, which is the clipped error: the numbers of `huber` and of its
- * gradient, in a third of the nodes. It has no second derivative.
+ * min(r A, clip(r, 1 ± clipRatio) A) of each decision (Schulman 2017, eq. 7).
+ *
+ * Where the clipped term is the smaller one, the ratio is outside and the term has no gradient; else the terms are
+ * equal or the other one counts. So nothing is lost by stopping the gradient of the clipped ratio: derivatives of
+ * every order are those of the whole expression.
  */
-function huberOf(error: Tensor, delta: number): Tensor {
-  const clipped = stopGradient(clip(error, -delta, delta));
-  return mul(clipped, sub(error, mul(clipped, 0.5)));
+export function clippedSurrogate(ratio: Tensor, advantage: Tensor, clipRatio: number): Tensor {
+  const clipped = stopGradient(clip(ratio, 1 - clipRatio, 1 + clipRatio));
+  return minimum(mul(ratio, advantage), mul(clipped, advantage));
 }
 
 /**

@@ -1,7 +1,6 @@
 import {
-  abs,
+  clip,
   div,
-  lessEqual,
   maximum,
   mean,
   mul,
@@ -9,13 +8,16 @@ import {
   sub,
   sum,
   type Tensor,
-  where,
+  withDerivative,
 } from "../tensor/index.js";
 
-/** Elementwise e²/2 up to |e| = delta, straight beyond (Huber 1964): delta · (|e| − delta/2). */
+/**
+ * Elementwise e²/2 up to |e| = delta, straight beyond (Huber 1964): delta · (|e| − delta/2). Its derivative is the error
+ * clipped to ±delta.
+ */
 export function huber(error: Tensor, delta: number): Tensor {
-  const size = abs(error);
-  return where(lessEqual(size, delta), mul(square(error), 0.5), mul(sub(size, delta / 2), delta));
+  const clipped = clip(error, -delta, delta);
+  return withDerivative(mul(clipped, sub(error, mul(clipped, 0.5))), error, clipped);
 }
 
 /** Mean over all elements of (prediction − target)². */

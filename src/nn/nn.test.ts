@@ -97,6 +97,19 @@ describe("layers and losses", () => {
     expect(value(() => nn.huber(c64([3], [0.5, -3, 12]), 2))).toBeAllclose([0.125, 4, 22]);
   });
 
+  it("Huber's loss has the clipped error for derivative, and a second one inside", () => {
+    const derivatives = (order: number) =>
+      value(() => {
+        const e = c64([3], [0.5, -3, 12]);
+        let y = sum(nn.huber(e, 2));
+        for (let k = 1; k < order; k++) y = sum(grad(y, e));
+        return grad(y, e);
+      });
+    expect(derivatives(1)).toBeAllclose([0.5, -2, 2]);
+    expect(derivatives(2)).toBeAllclose([1, 0, 0]);
+    expect(derivatives(3)).toBeAllclose([0, 0, 0]);
+  });
+
   it("a weighted mean of nothing is 0", () => {
     expect(value(() => nn.weightedMean(c64([2], [1, 3]), c64([2], [1, 3])))).toBeAllclose(2.5);
     expect(value(() => nn.weightedMean(c64([2], [1, 3]), c64([2], [0, 0])))).toBeAllclose(0);

@@ -22,7 +22,7 @@ import { gemm, matmul } from "./linalg.js";
 import { expand, pad, reshape, slice, split, swapLastAxes, transpose } from "./movement.js";
 import { type Dim, FREE, type Operator, type ReductionAttributes } from "./operators.js";
 import { cumsum, sum } from "./reduce.js";
-import { hasFree, isFloat, reducedShape, sameShape } from "./shape.js";
+import { hasFree, isFloat, reducedShape, sameShape, TensorError } from "./shape.js";
 
 /** Builds one input's cotangent; called only for inputs that the derivative reaches. */
 export type Cotangent = () => Tensor;
@@ -81,6 +81,14 @@ export const gradientRules: { readonly [O in Operator]: GradientRule<O> } = {
   input: null,
   constant: null,
   stopGradient: null,
+  withDerivative: (y, d) => [null, () => mul(d, y.inputs[2]!), null],
+  refuseGradient: (y) => [
+    () => {
+      throw new TensorError(
+        `grad: ${y.attrs.name} has no further derivative: this one is written down, and is not differentiable`,
+      );
+    },
+  ],
 
   neg: (_, d) => [() => neg(d)],
   // (e^x)' = e^x

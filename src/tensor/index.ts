@@ -2,6 +2,7 @@
  * Symbolic tensors: build a computation with ordinary functions, differentiate it into more of the same, and
  * evaluate it with the float64 reference interpreter. `onnx/` writes it, `runtime/` runs it fast.
  */
+export { refuseGradient, withDerivative } from "./derivative.js";
 export * from "./elementwise.js";
 export { grad } from "./grad.js";
 export {

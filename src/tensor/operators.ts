@@ -22,6 +22,10 @@ export interface OperatorAttributes {
   constant: { readonly value: NdArray };
   /** identity whose gradient is zero */
   stopGradient: NoAttributes;
+  /** value, x, derivative: the value, whose elementwise derivative with respect to x is written down */
+  withDerivative: NoAttributes;
+  /** identity that refuses to be differentiated, in the name of a function */
+  refuseGradient: { readonly name: string };
 
   neg: NoAttributes;
   exp: NoAttributes;

@@ -209,6 +209,8 @@ export const reference: { readonly [O in Operator]: ReferenceRule<O> } = {
   input: unavailable("input"),
   constant: (_, { value }) => Float64Array.from(value.data as ArrayLike<number | bigint>, Number),
   stopGradient: ([x]) => x!.data,
+  withDerivative: ([value]) => value!.data,
+  refuseGradient: ([x]) => x!.data,
 
   neg: elementwise((x) => -x!),
   exp: elementwise((x) => Math.exp(x!)),

@@ -108,6 +108,18 @@ export const shapeRules: { readonly [O in Operator]: ShapeRule<O> } = {
   },
   constant: (_, { value }) => ({ shape: value.shape, dtype: value.dtype }),
   stopGradient: ([x]) => ({ shape: x!.shape, dtype: x!.dtype }),
+  withDerivative: ([value, x, derivative]) => {
+    requireKind("withDerivative", value!, "float");
+    for (const other of [x!, derivative!]) {
+      if (!sameShape(other.shape, value!.shape) || other.dtype !== value!.dtype) {
+        throw new TensorError(
+          `withDerivative: got ${other} for the value ${value}, expected its shape and dtype`,
+        );
+      }
+    }
+    return { shape: value!.shape, dtype: value!.dtype };
+  },
+  refuseGradient: ([x]) => ({ shape: x!.shape, dtype: x!.dtype }),
 
   neg: unary("neg", "number"),
   exp: unary("exp", "float"),

@@ -123,6 +123,8 @@ export const cases: { readonly [O in Operator]: fc.Arbitrary<Case> | null } = {
   input: null,
   constant: null,
   stopGradient: unary((x) => t.mul(x, t.stopGradient(x))),
+  withDerivative: unary((x) => t.withDerivative(t.exp(x), x, t.exp(x))),
+  refuseGradient: null,
 
   neg: unary(t.neg),
   exp: unary(t.exp),

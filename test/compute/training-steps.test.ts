@@ -2,7 +2,8 @@ import { describe, expect, it } from "vitest";
 import "../support/allclose.js";
 import { f32, type NdArray, ndarray } from "../../src/core/array.js";
 import { RandomStream } from "../../src/core/random.js";
-import { categorical, diagonalGaussian, huber, layoutOf, mlp } from "../../src/nn/index.js";
+import { clippedSurrogate } from "../../src/learners/ppo-graph.js";
+import { categorical, diagonalGaussian, huber, layoutOf, mlp, unrolledAscent } from "../../src/nn/index.js";
 import { Runtime } from "../../src/runtime/index.js";
 import { nodeBackend } from "../../src/runtime/node.js";
 import {
@@ -14,7 +15,6 @@ import {
   interpret,
   matmul,
   mean,
-  minimum,
   mul,
   neg,
   reshape,
@@ -51,7 +51,7 @@ describe("the PPO loss of an MLP", () => {
     const params = layout.unpack(inputs.params!);
     const pi = categorical(actorNet.forward(params, inputs.obs!), inputs.mask!);
     const ratio = exp(clip(sub(pi.logProb(inputs.action!), inputs.oldLogProb!), -20, 20));
-    const surrogate = minimum(mul(ratio, inputs.advantage!), mul(clip(ratio, 0.8, 1.2), inputs.advantage!));
+    const surrogate = clippedSurrogate(ratio, inputs.advantage!, 0.2);
     const value = reshape(criticNet.forward(params, inputs.obs!), [5]);
     const valueLoss = mean(huber(sub(value, inputs.returns!), 1));
     return add(neg(add(mean(surrogate), mul(mean(pi.entropy()), 0.01))), mul(valueLoss, 0.5));
@@ -108,10 +108,14 @@ describe("unrolled projected gradient ascent (Stackelberg)", () => {
   function leaderLoss(inputs: Record<string, Tensor>, steps: number): Tensor {
     const clean = tanh(matmul(inputs.x!, inputs.w!));
     const change = (delta: Tensor) => sum(square(sub(tanh(matmul(add(inputs.x!, delta), inputs.w!)), clean)));
-    let delta = inputs.start!;
-    for (let k = 0; k < steps; k++) {
-      delta = clip(add(delta, mul(grad(change(delta), delta), 0.05)), -0.1, 0.1);
-    }
+    const delta = unrolledAscent({
+      objective: change,
+      start: inputs.start!,
+      steps,
+      direction: "raw",
+      stepSize: 0.05,
+      projection: { kind: "box", radius: 0.1 },
+    });
     return add(sum(square(clean)), mul(change(delta), 3));
   }
 
