@@ -1,5 +1,7 @@
 /** Networks, distributions, optimisers and losses: functions over tensors, with parameters in one flat vector. */
+export * from "./agent-weights.js";
 export * from "./ascent.js";
+export * from "./attention.js";
 export * from "./distributions.js";
 export * from "./init.js";
 export * from "./layers.js";

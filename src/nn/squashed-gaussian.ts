@@ -140,8 +140,8 @@ function logSlope(x: Tensor): Tensor {
 }
 
 /**
- * Means over the standard normal: the trapezoidal rule, which converges geometrically for smooth functions and needs
- * half the points that Gauss and Hermite's takes for this one (Trefethen 2022).
+ * Means over the standard normal by the trapezoidal rule, which converges geometrically for functions as smooth as this
+ * one (Trefethen and Weideman 2014).
  */
 const NODES = Array.from({ length: 29 }, (_, k) => (k - 14) * 0.4);
 const DENSITY = NODES.map((z) => Math.exp(-0.5 * z * z));
