@@ -17,6 +17,7 @@ import {
   mul,
   named,
   neg,
+  scan,
   sub,
   sum,
   type Tensor,
@@ -271,6 +272,23 @@ describe("numbers that are not finite", () => {
     expect(program.firstNonFiniteTensor({ x: f32([2], [3, 0]) })).toMatch(/^"actor\/log", log#/);
     expect(program.firstNonFiniteTensor({ x: f32([2], [3, Number.NaN]) })).toMatch(/^"x", input#/);
     expect(program.firstNonFiniteTensor({ x: f32([2], [3, 2]) })).toBeUndefined();
+  });
+
+  it("are found inside a loop, at the first step that has one", () => {
+    const program = new Runtime(nodeBackend()).program("loop", ({ xs, h }: Record<"xs" | "h", Tensor>) => {
+      const { carry, out } = scan({ init: h, xs, reverse: true }, (c, x) => ({
+        carry: named(log(sub(c, x)), "cell/log"),
+        out: mul(c, 2),
+      }));
+      return { y: sum(carry), out };
+    });
+    const xs = f32([4], [0, 0, 0.5, 3]);
+    // Backwards: log(8 − 3) = 1.61, log(1.61 − 0.5) = 0.10, log(0.10) = −2.3, and then NaN in step 0.
+    expect(program.firstNonFiniteTensor({ xs, h: f32([], [8]) })).toMatch(
+      /^"cell\/log", log#\d+ .*, in step 0 of a loop$/,
+    );
+    expect(program.firstNonFiniteTensor({ xs, h: f32([], [Number.NaN]) })).toMatch(/^"h", input#/);
+    expect(program.firstNonFiniteTensor({ xs, h: f32([], [100]) })).toBeUndefined();
   });
 
   it("stop a program in debug mode", () => {

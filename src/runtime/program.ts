@@ -1,8 +1,19 @@
-import type { NdArray } from "../core/array.js";
+import { type NdArray, sizeOf } from "../core/array.js";
 import { internalError, NonFiniteError } from "../core/errors.js";
 import { flattenTree, mapTree, type Tree } from "../core/tree.js";
 import { writeModel } from "../onnx/index.js";
-import { FREE, Graph, isFloat, reachable, type Tensor, TensorError, trace } from "../tensor/index.js";
+import {
+  FREE,
+  Graph,
+  isFloat,
+  isOp,
+  reachable,
+  type ScanBody,
+  stackOf,
+  type Tensor,
+  TensorError,
+  trace,
+} from "../tensor/index.js";
 import type { LoadedModel } from "./backend.js";
 import { nonFinitePosition } from "./finite.js";
 import { InputLayout, OutputLayout } from "./layout.js";
@@ -125,21 +136,44 @@ export class Program<I extends Tree<NdArray>, O extends Tree<Tensor>> {
 
   /**
    * The first tensor, in order of computation, that is not finite for these inputs: what to call when a result
-   * is NaN. Undefined if all are finite.
+   * is NaN. Undefined if all are finite. Inside a loop, the first step comes first; loops that may stop early are not
+   * looked into.
    */
   firstNonFiniteTensor(inputs: I): string | undefined {
     const layout = new InputLayout(specOf(inputs));
     const { inputTensors, outputs } = this.#trace(layout, inputs);
-    const floats = reachable(outputs.map(([, x]) => x)).filter((x) => isFloat(x.dtype) && x.op !== "split");
-    const all = Object.fromEntries(floats.map((x) => [`debug/${x.id}`, x]));
-    const model = this.#cache.load(this.name, { inputs: inputTensors, outputs: all }).acquire();
+    const watched = trace(() => watchedValues(outputs.map(([, x]) => x)), inputTensors[0]?.graph);
+    const model = this.#cache
+      .load(this.name, {
+        inputs: inputTensors,
+        outputs: Object.fromEntries(watched.map(({ value }, i) => [`debug/${i}`, value])),
+      })
+      .acquire();
     const values = model.run(
       Object.fromEntries(flattenTree<NdArray>(inputs).map(([p, a]) => [p || "input", a])),
     );
-    const bad = floats.find((x) => nonFinitePosition(values[`debug/${x.id}`]!) >= 0);
-    if (bad === undefined) return undefined;
-    const given = bad.graph.nameOf(bad) ?? (bad as Tensor<"input">).attrs.name;
-    return `${given === undefined ? "" : `"${given}", `}${bad} of (${bad.inputs.join(", ")})`;
+    const positions = watched.map((_, i) => nonFinitePosition(values[`debug/${i}`]!));
+    const first = positions.findIndex((position) => position >= 0);
+    if (first < 0) return undefined;
+    const { loop } = watched[first]!;
+    if (loop === undefined) return describe(watched[first]!.tensor);
+    // Of all values of the loop, the one whose first bad step comes first.
+    let found = { step: Number.POSITIVE_INFINITY, tensor: watched[first]!.tensor };
+    for (const [i, w] of watched.entries()) {
+      if (w.loop !== loop || positions[i]! < 0) continue;
+      const { length, reverse } = loop;
+      const array = values[`debug/${i}`]!;
+      const size = sizeOf(array.shape) / length;
+      for (let k = 0; k < length && k < found.step; k++) {
+        const t = reverse ? length - 1 - k : k;
+        const data = array.data.subarray(t * size, (t + 1) * size);
+        if (nonFinitePosition({ ...array, shape: [size], data } as NdArray) >= 0) {
+          found = { step: k, tensor: w.tensor };
+        }
+      }
+    }
+    const t = loop.reverse ? loop.length - 1 - found.step : found.step;
+    return `${describe(found.tensor)}, in step ${t} of a loop`;
   }
 
   /** Leaves of the tree in the order of the compiled program, which is compiled if it is not there yet. */
@@ -262,4 +296,33 @@ export class Program<I extends Tree<NdArray>, O extends Tree<Tensor>> {
 
 function specOf(inputs: Tree<NdArray>): SpecTree {
   return mapTree<NdArray, ArraySpec>(inputs, ({ dtype, shape }) => ({ dtype, shape }));
+}
+
+/** A float value that debugging looks at, and the loop whose every step it shows. */
+interface Watched {
+  readonly value: Tensor;
+  /** what to name: the value, or the one of the body that it stacks */
+  readonly tensor: Tensor;
+  readonly loop?: ScanBody;
+}
+
+/** Every float value that the roots depend on, those inside loops stacked; in order of computation. */
+function watchedValues(roots: readonly Tensor[]): Watched[] {
+  const nodes = reachable(roots);
+  return nodes.flatMap((x): Watched[] => {
+    if (isFloat(x.dtype) && x.op !== "split") return [{ value: x, tensor: x }];
+    if (!isOp(x, "scan") || x.attrs.body.stop !== undefined) return [];
+    const { body } = x.attrs;
+    const stacked = nodes.flatMap((r) =>
+      isOp(r, "scanStack") && r.inputs[0] === (x as unknown as Tensor) ? [r.attrs.value] : [],
+    );
+    return reachable([...body.next, ...stacked])
+      .filter((v) => isFloat(v.dtype) && v.op !== "split" && !body.captures.includes(v))
+      .map((v) => ({ value: stackOf(x as unknown as Tensor, v), tensor: v, loop: body }));
+  });
+}
+
+function describe(x: Tensor): string {
+  const given = x.graph.nameOf(x) ?? (x as Tensor<"input">).attrs.name;
+  return `${given === undefined ? "" : `"${given}", `}${x} of (${x.inputs.join(", ")})`;
 }
