@@ -73,8 +73,13 @@ export function integerOption(name: string, minimum: number): (text: string) => 
 
 /** Left-aligned columns, two spaces apart. */
 export function table(rows: readonly (readonly string[])[]): string {
-  const widths = rows[0]?.map((_, c) => Math.max(...rows.map((r) => r[c]!.length))) ?? [];
+  const widths = rows[0]?.map((_, c) => rows.reduce((w, row) => Math.max(w, row[c]!.length), 0)) ?? [];
   return rows
-    .map((row) => row.map((text, c) => (c === row.length - 1 ? text : text.padEnd(widths[c]!))).join("  "))
+    .map((row) =>
+      row
+        .map((text, c) => text.padEnd(widths[c]!))
+        .join("  ")
+        .trimEnd(),
+    )
     .join("\n");
 }

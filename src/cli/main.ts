@@ -5,6 +5,7 @@ import { versions } from "../experiment/versions.js";
 import { benchCommand } from "./bench.js";
 import { envCommand } from "./env.js";
 import { evaluateCommand } from "./evaluate.js";
+import { inspectCommand } from "./inspect.js";
 import { EXIT_USER, reportError } from "./io.js";
 import { reportCommand } from "./report.js";
 import { runCommand } from "./run.js";
@@ -17,6 +18,7 @@ const program = new Command("phalanx")
   .addCommand(evaluateCommand())
   .addCommand(reportCommand())
   .addCommand(envCommand())
+  .addCommand(inspectCommand())
   .addCommand(benchCommand())
   .addHelpText(
     "after",

@@ -99,7 +99,10 @@ export function readModel(bytes: Uint8Array, place = "model"): Model {
     opset,
     otherOpsets,
     irVersion: Number(proto.irVersion),
-    producer: [proto.producerName, proto.producerVersion].filter((s) => s !== "").join(" "),
+    producer: [proto.producerName, proto.producerVersion]
+      .filter((text) => text !== "")
+      .map((text) => readName(text, `${place}, producer`))
+      .join(" "),
     metadata: readMetadata(proto, place),
     inputs: graph.input
       .filter((v) => !parts.initializers.has(v.name))
