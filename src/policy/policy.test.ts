@@ -273,7 +273,7 @@ describe("actors", () => {
         kind: "mlp",
         obsSize: 5,
         space,
-        hidden: [16, 1, 7],
+        hidden: [16, 3, 7],
         activation: "relu",
         layerNorm: true,
         agentIds: 0,
