@@ -1,10 +1,12 @@
-import { sizeOf } from "../core/array.js";
+import { ndarray, sizeOf } from "../core/array.js";
 import { UserError } from "../core/errors.js";
 import type { RandomStream } from "../core/random.js";
 import { suggestion } from "../core/suggest.js";
 import {
   concat,
+  constant,
   formatDims,
+  isOp,
   named,
   reshape,
   sameShape,
@@ -64,7 +66,7 @@ export class ParamLayout {
 
   /**
    * The named parameters of a flat vector [P]: one Split, and a Reshape for each that is not a vector. The gradient
-   * with respect to the vector is therefore one Concat.
+   * with respect to the vector is therefore one Concat. A constant vector becomes one constant for each.
    *
    * From the vectors of n stacked agents [n, P], a matrix [in, out] becomes [n, in, out]; what has fewer axes also gets
    * a row axis, along which it broadcasts against [n, B, size]: a vector [size] becomes [n, 1, size]. See
@@ -73,6 +75,16 @@ export class ParamLayout {
    * @param flat [P] or [n, P]
    */
   unpack(flat: Tensor): Record<string, Tensor> {
+    // Parameters that are known stand in a file under their own names.
+    if (isOp(flat, "constant") && flat.shape.length === 1 && flat.shape[0] === this.size) {
+      const { dtype, data } = flat.attrs.value;
+      return Object.fromEntries(
+        this.entries.map(({ name, shape, offset, size }) => [
+          name,
+          named(constant(ndarray(dtype, shape, data.slice(offset, offset + size))), name),
+        ]),
+      );
+    }
     const parts = this.#parts(flat);
     return Object.fromEntries(
       this.entries.map((entry, i) => [
