@@ -128,7 +128,7 @@ export function minibatchGraph(
   networks: PpoNetworks,
   options: PpoOptions,
   inputs: MinibatchInputs,
-): Tree<Tensor> {
+): Record<string, Tree<Tensor>> & { readonly reports: Tensor } {
   const { policy, agents } = networks;
   const { data, index } = inputs;
   const n = agents.length;

@@ -9,6 +9,8 @@ import { RandomStream } from "../core/random.js";
 import type { Environment, EnvironmentDefinition } from "../env/contract.js";
 import { type NetworkConfig, UniformActor } from "../policy/index.js";
 import { fixedCasting, hijackCasting, type OnPolicyBuffer, Rollout, seatsOf } from "../rollout/index.js";
+import { type Executor, Runtime } from "../runtime/index.js";
+import { nodeBackend } from "../runtime/node.js";
 import { type Learner, type LearnerContext, ppo, ppoOptions } from "./index.js";
 
 type Given = Parameters<typeof ppoOptions.parse>[0] & object;
@@ -138,6 +140,40 @@ describe("an update equals an independent computation in float64", () => {
       expect(farthest(after.actor, before.actor, { atol: 0.05 })).toBeDefined();
     });
   }
+});
+
+describe("a whole update in one run equals one run for each minibatch, bit by bit", () => {
+  const cases: readonly [string, EnvironmentDefinition, Given][] = [
+    ["one minibatch", nim, { critic: "independent" }],
+    [
+      "minibatches, advantages standardised in each",
+      foragers,
+      { minibatches: 3, normalizeAdvantages: "minibatch" },
+    ],
+    [
+      "common critic, values not normalised",
+      couriers,
+      { critic: "centralised", valueNormBeta: null, minibatches: 2 },
+    ],
+    ["a limit on the divergence", remote, { targetKl: 0.02, minibatches: 2, epochs: 6 }],
+  ];
+  it.each(cases)("%s", async (_, game, given) => {
+    const run = async (executor: Executor) => {
+      const { environment, learner } = await create(
+        game,
+        { ...wild, ...given },
+        { runtime: new Runtime(nodeBackend(), { executor }) },
+      );
+      const rollout = rolloutOf(environment, learner);
+      const metrics = [];
+      for (let k = 0; k < 3; k++) {
+        rollout.run(STEPS);
+        metrics.push(learner.update(k / 3));
+      }
+      return [bytesOf(learner.saveState().arrays), learner.saveState().meta, metrics];
+    };
+    expect(await run("whole")).toEqual(await run("stepwise"));
+  });
 });
 
 /** A hijacking learner over part of a group: three kinds of weights at once. */
@@ -325,7 +361,7 @@ describe("numbers that are not finite", () => {
     rollout.run(STEPS);
     (learner.recorders[2] as OnPolicyBuffer).reward[5] = NaN;
     expect(attempt).toThrow(
-      /^team\/courier_1, program "ppo\/minibatch": \w+ is NaN; the first tensor that is not finite is .*data\/samples/,
+      /^team\/courier_1, program "ppo\/minibatch", step 0 of the update: \w+ is NaN; the first tensor that is not finite is .*data\/samples/,
     );
     expect(bytesOf(learner.saveState().arrays)).toEqual(bytesOf(before.arrays));
     expect(learner.saveState().meta).toEqual(before.meta);

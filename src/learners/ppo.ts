@@ -15,7 +15,7 @@ import { actionSize, maskSize } from "../env/index.js";
 import { adam, layoutOf, mlp, type NormalizerState, orthogonal, valueNormalizer } from "../nn/index.js";
 import { createPolicy, type Policy, PolicyActor, type TeamMember } from "../policy/index.js";
 import { OnPolicyBuffer, seatsOf, seatsOfAgents } from "../rollout/index.js";
-import type { Program } from "../runtime/index.js";
+import type { Epochs, Program } from "../runtime/index.js";
 import type { Tensor } from "../tensor/index.js";
 import { computeAdvantages, normalizeAdvantages } from "./advantages.js";
 import type { Learner, LearnerContext, LearnerDefinition } from "./learner.js";
@@ -41,7 +41,6 @@ interface UnitState {
   readonly normalizer: Tree<NdArray>;
 }
 
-type MinibatchProgram = Program<Tree<NdArray>, Tree<Tensor>>;
 /** The same step with all inputs; without weights, all being 1; and without the critic's own input too. */
 type MinibatchForm = "weighted" | "full" | "shared";
 
@@ -54,7 +53,7 @@ class PpoUnit {
 
   readonly #networks: PpoNetworks;
   readonly #values: Program<Tree<NdArray>, Record<string, Tensor>>;
-  readonly #minibatch: Readonly<Record<MinibatchForm, MinibatchProgram>>;
+  readonly #epochs: Readonly<Record<MinibatchForm, Epochs>>;
   readonly #shuffle: RandomStream;
   readonly #advantage: Float64Array;
   readonly #value: Float64Array;
@@ -136,11 +135,23 @@ class PpoUnit {
       (inputs) => valueGraph(networks, inputs as Record<string, Tensor>),
       { freeRows: criticIds > 0 ? ["input", "agent"] : ["input"] },
     );
-    const minibatch = () =>
-      runtime.program<Tree<NdArray>, Tree<Tensor>>("ppo/minibatch", (inputs) =>
-        minibatchGraph(networks, options, inputs as unknown as MinibatchInputs),
+    const { epochs, minibatches, targetKl } = options;
+    const update = () =>
+      runtime.epochs(
+        "ppo/minibatch",
+        (step) => {
+          const inputs = { ...(step.data as object), ...(step.state as object), index: step.index };
+          const { reports, ...state } = minibatchGraph(networks, options, inputs as MinibatchInputs);
+          return { state, reports };
+        },
+        {
+          epochs,
+          minibatches,
+          reports: REPORTS,
+          stop: targetKl === null ? undefined : { report: "kl", above: targetKl },
+        },
       );
-    this.#minibatch = { weighted: minibatch(), full: minibatch(), shared: minibatch() };
+    this.#epochs = { weighted: update(), full: update(), shared: update() };
     const cells = options.rolloutSteps * environment.copies;
     this.#advantage = new Float64Array(cells * n);
     this.#value = new Float64Array((cells + environment.copies) * n);
@@ -179,40 +190,43 @@ class PpoUnit {
     const cells = buffer.steps * buffer.copies;
     const isFull = buffer.actorWeight.every((w) => w === 1) && buffer.criticWeight.every((w) => w === 1);
     const form = !isFull ? "weighted" : buffer.criticSeesObs ? "shared" : "full";
-    const program = this.#minibatch[form];
     this.#fillSamples();
     const rate = options.schedule === "linear" ? 1 - progress : 1;
-    const data = this.#data(form);
-    const size = cells / options.minibatches;
     const numbers = f32(
       [3],
       [
         options.learningRate * rate,
         (options.criticLearningRate ?? options.learningRate) * rate,
-        size * buffer.agents,
+        (cells / options.minibatches) * buffer.agents,
       ],
     );
-    const order = Int32Array.from({ length: cells }, (_, i) => i);
-    let runs = 0;
-    for (let epoch = 0; epoch < options.epochs; epoch++) {
-      if (options.minibatches > 1) this.#shuffle.permutation(order);
-      let kl = 0;
-      for (let m = 0; m < options.minibatches; m++) {
-        const inputs: Record<string, Tree<NdArray>> = { data, numbers, ...this.state };
-        if (options.minibatches > 1) {
-          inputs.index = ndarray("int32", [size], order.slice(m * size, (m + 1) * size));
-        }
-        const { reports, ...next } = program.run(inputs) as unknown as UnitState & { reports: NdArray };
-        this.#checkReports(reports, program, inputs);
-        this.state = next as unknown as UnitState;
-        for (let i = 0; i < totals.length; i++) totals[i]! += reports.data[i] as number;
-        kl += reports.data[REPORTS.indexOf("kl")] as number;
-        runs++;
-      }
-      if (options.targetKl !== null && kl / options.minibatches > options.targetKl) break;
+    try {
+      const result = this.#epochs[form].run(
+        this.state,
+        { data: this.#data(form), numbers },
+        this.#order(cells),
+      );
+      this.state = result.state as UnitState;
+      totals.set(result.totals);
+      this.actor.policy.parameters = this.state.actor.data as Float32Array;
+      return result.steps;
+    } catch (error) {
+      if (!(error instanceof NonFiniteError)) throw error;
+      throw new NonFiniteError(`${this.context.name}/${this.name}, ${error.message}`, { cause: error });
     }
-    this.actor.policy.parameters = this.state.actor.data as Float32Array;
-    return runs;
+  }
+
+  /** [epochs, minibatches, B] the cells of every minibatch: each epoch is a permutation of all. */
+  #order(cells: number): Int32Array | null {
+    const { epochs, minibatches } = this.options;
+    if (minibatches === 1) return null;
+    const order = new Int32Array(epochs * cells);
+    const permutation = Int32Array.from({ length: cells }, (_, i) => i);
+    for (let epoch = 0; epoch < epochs; epoch++) {
+      this.#shuffle.permutation(permutation);
+      order.set(permutation, epoch * cells);
+    }
+    return order;
   }
 
   /** Critic values of every state, and generalised advantages; all with the critic as it was before the update. */
@@ -309,15 +323,6 @@ class PpoUnit {
       buffer.critic.subarray(0, cells * width * buffer.criticSize),
     );
     return data;
-  }
-
-  #checkReports(reports: NdArray, program: MinibatchProgram, inputs: Tree<NdArray>): void {
-    const bad = (reports.data as Float32Array).findIndex((x) => !Number.isFinite(x));
-    if (bad < 0) return;
-    const first = program.firstNonFiniteTensor(inputs) ?? "not found when run again";
-    throw new NonFiniteError(
-      `${this.context.name}/${this.name}, program "ppo/minibatch": ${REPORTS[bad]} is ${String(reports.data[bad])}; the first tensor that is not finite is ${first}.`,
-    );
   }
 
   // ---------------------------------------------------------------- saving

@@ -6,6 +6,7 @@ import type { NdArray } from "../core/array.js";
 import type { Tree } from "../core/tree.js";
 import type { Tensor } from "../tensor/index.js";
 import type { Backend } from "./backend.js";
+import { Epochs, type EpochsOptions, type Executor, type MinibatchStep } from "./epochs.js";
 import { ModelCache } from "./model-cache.js";
 import { Program, type ProgramOptions } from "./program.js";
 import type { Concrete, Symbolic } from "./types.js";
@@ -15,6 +16,11 @@ export interface RuntimeOptions {
   readonly capacity?: number;
   /** default of the programs' option `debug` */
   readonly debug?: boolean;
+  /**
+   * How updates of many minibatches run. Default "whole", all of them in one run; "stepwise" in debug mode, where every
+   * value is looked at.
+   */
+  readonly executor?: Executor;
 }
 
 /** Compiles and runs programs on one backend. */
@@ -22,11 +28,13 @@ export class Runtime {
   readonly backend: Backend;
   readonly #cache: ModelCache;
   readonly #debug: boolean;
+  readonly #executor: Executor;
 
   constructor(backend: Backend, options: RuntimeOptions = {}) {
     this.backend = backend;
     this.#cache = new ModelCache(backend, options.capacity ?? 128);
     this.#debug = options.debug ?? false;
+    this.#executor = options.executor ?? (this.#debug ? "stepwise" : "whole");
   }
 
   /**
@@ -54,6 +62,22 @@ export class Runtime {
     return new Program(name, fn, this.#cache, { debug: this.#debug, ...options });
   }
 
+  /**
+   * Gradient steps over the minibatches of a batch, epoch after epoch.
+   *
+   * @param name of the step, for messages and viewers, like "ppo/minibatch"
+   * @param step one minibatch: the next state, and float32 [K] numbers to report
+   */
+  epochs(
+    name: string,
+    step: (minibatch: MinibatchStep) => { readonly state: Tree<Tensor>; readonly reports: Tensor },
+    options: EpochsOptions,
+  ): Epochs {
+    const compile = (program: string, fn: (inputs: never) => Tree<Tensor>) =>
+      new Program<Tree<NdArray>, Tree<Tensor>>(program, fn, this.#cache, { debug: this.#debug });
+    return new Epochs(name, compile, step, options, this.#executor);
+  }
+
   /** number of open sessions */
   get openSessions(): number {
     return this.#cache.openCount;
@@ -66,6 +90,13 @@ export class Runtime {
 }
 
 export type { Backend, LoadedModel, LoadOptions } from "./backend.js";
+export {
+  Epochs,
+  type EpochsOptions,
+  type EpochsResult,
+  type Executor,
+  type MinibatchStep,
+} from "./epochs.js";
 export { checkFinite, firstNonFinite, nonFinitePosition } from "./finite.js";
 export { type ExportOptions, Program, type ProgramOptions } from "./program.js";
 export type { ArraySpec, Concrete, SpecTree, Symbolic } from "./types.js";

@@ -68,16 +68,14 @@ export class Graph {
 
   /**
    * The value `op(inputs)`, created unless it exists. In the body of a loop, what depends on nothing but values from
-   * outside is computed there, once.
+   * outside is computed there, once: the result is then a value of the graph outside.
    *
    * @throws TensorError if shapes or dtypes do not fit
    */
   apply<O extends Operator>(op: O, given: readonly Tensor[], attrs: OperatorAttributes[O]): Tensor<O> {
     const inputs = given.map((x) => this.resolve(op, x));
     const outside = this.#outside(inputs);
-    if (outside !== undefined) {
-      return this.resolve(op, this.parent!.apply(op, outside, attrs) as unknown as Tensor) as Tensor<never>;
-    }
+    if (outside !== undefined) return this.parent!.apply(op, outside, attrs);
     const key = keyOf(op, inputs, attrs);
     const known = this.#unique.get(key);
     if (known !== undefined) return known as Tensor<O>;

@@ -78,7 +78,12 @@ export function scanCotangents(
     ),
   ];
   const found = trace(() => vjp(seeds, targets), copy.graph);
-  const gradients = new Map(targets.map((x, i) => [x, found[i]]));
+  const gradients = new Map(
+    targets.map((x, i) => {
+      const g = found[i];
+      return [x, g === undefined ? undefined : copy.graph.resolve("grad", g)];
+    }),
+  );
   const gradientOf = (x: Tensor) => gradients.get(x);
 
   // What is summed over time inside the loop, and what after it.
