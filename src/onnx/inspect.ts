@@ -3,7 +3,7 @@ import { UserError } from "../core/errors.js";
 import { suggestion } from "../core/suggest.js";
 import { FREE, type Graph, isFloat, type Tensor, trace } from "../tensor/index.js";
 import { importModel } from "./import.js";
-import type { Value } from "./importers.js";
+import type { Value } from "./importers/index.js";
 import { isGraph, type Model, type ModelGraph, type ModelValue, readModel, shorten } from "./read.js";
 import {
   type Float64Support,
@@ -340,13 +340,10 @@ function inputsOf(
   );
 }
 
-function summaryOf(name: string, { tensor, array, ints }: Value, free: string | undefined): ValueSummary {
-  if (tensor !== undefined) {
-    const shape = tensor.shape.map((d) => (d === FREE ? (free ?? "N") : d));
-    return { name, dtype: tensor.dtype, shape };
-  }
-  if (array !== undefined) return { name, dtype: array.dtype, shape: array.shape };
-  return { name, dtype: "int64", shape: [ints?.length ?? 0] };
+function summaryOf(name: string, value: Value, free: string | undefined): ValueSummary {
+  if (value.kind === "sizes") return { name, dtype: "int64", shape: value.shape };
+  const { dtype, shape } = value.kind === "literal" ? value.array : value.tensor;
+  return { name, dtype, shape: shape.map((d) => (d === FREE ? (free ?? "N") : d)) };
 }
 
 /** Names of sizes in the inputs' shapes, in order. */

@@ -1,11 +1,11 @@
 import { UserError } from "../core/errors.js";
-import { importers } from "./importers.js";
+import { importers } from "./importers/index.js";
 import { isGraph, type Model, type ModelGraph, type ModelNode, shorten } from "./read.js";
 
 /** Which models and operators can be imported, differentiated, and computed in float64. */
 
 /** Versions of ONNX's operator set that the importers know the operators of. */
-export const SUPPORTED_OPSETS = { oldest: 18, newest: 18 } as const;
+export const SUPPORTED_OPSETS = { oldest: 7, newest: 22 } as const;
 
 export type ImportSupport = "differentiable" | "no gradient" | "not supported";
 

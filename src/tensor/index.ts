@@ -31,4 +31,4 @@ export { type Axes, argMax, cumsum, logSoftmax, logSumExp, max, mean, min, softm
 export { type ScanSpec, type ScanStep, scan, stackOf } from "./scan.js";
 export type { ScanBody } from "./scan-body.js";
 export { hessianVectorProduct, mixedVectorProduct, type Variables } from "./second-order.js";
-export { formatDims, hasFree, isFloat, sameShape, TensorError } from "./shape.js";
+export { broadcastShapes, formatDims, hasFree, isFloat, sameShape, TensorError } from "./shape.js";

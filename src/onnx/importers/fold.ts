@@ -1,0 +1,174 @@
+import { sizeOf } from "../../core/array.js";
+import * as t from "../../tensor/index.js";
+import { arrayFrom, type Tensor } from "../../tensor/index.js";
+import {
+  countOf,
+  type Importer,
+  type Item,
+  itemsOf,
+  itemsValue,
+  literalValue,
+  NodeContext,
+  ROWS,
+  type Value,
+} from "./context.js";
+
+/**
+ * Nodes whose inputs are all known are computed while importing: the shape arithmetic of exporters (Shape, Gather,
+ * Concat, products of sizes, …) ends as plain integers. The float64 interpreter does the computing, so no operator
+ * needs a second definition.
+ */
+
+/** Larger arrays are weights, not shapes; they are left to the engine. */
+const MAX_ELEMENTS = 4096;
+
+type Known = Exclude<Value, { kind: "tensor" }>;
+
+/** Operands whose elements these operators move without looking at them; the others say where to. */
+const MOVED: Readonly<Record<string, readonly number[] | "all">> = {
+  Cast: [0],
+  Concat: "all",
+  Expand: [0],
+  Flatten: [0],
+  Gather: [0],
+  Reshape: [0],
+  Slice: [0],
+  Split: [0],
+  Squeeze: [0],
+  Tile: [0],
+  Transpose: [0],
+  Unsqueeze: [0],
+  Where: [1, 2],
+};
+
+/**
+ * The outputs of a node whose inputs are all known and small; undefined if they are not, or if the operator itself
+ * takes the sizes that depend on the rows (Reshape to them, Expand, ConstantOfShape).
+ *
+ * @throws UserError as the importer does, and for arithmetic with the number of rows
+ */
+export function fold(c: NodeContext, importer: Importer): readonly Value[] | undefined {
+  const inputs = new Map<number, Known>();
+  for (const i of c.node.inputs.keys()) {
+    if (!c.has(i)) continue;
+    const value = c.value(i);
+    if (value.kind === "tensor" || countOf(value) > MAX_ELEMENTS) return undefined;
+    inputs.set(i, value);
+  }
+  if (inputs.size === 0) return undefined;
+  const free = [...inputs].filter(([, value]) => value.kind === "sizes").map(([i]) => i);
+  if (free.length === 0) return evaluate(c, importer, new Map());
+  const moved = Object.hasOwn(MOVED, c.node.opType) ? MOVED[c.node.opType]! : [];
+  if (free.every((i) => moved === "all" || moved.includes(i))) {
+    return move(
+      c,
+      importer,
+      moved === "all" ? inputs : new Map([...inputs].filter(([i]) => moved.includes(i))),
+    );
+  }
+  return arithmetic(c, inputs);
+}
+
+/** Run the importer in a trace of its own, and the interpreter on what comes out. */
+function evaluate(
+  c: NodeContext,
+  importer: Importer,
+  replaced: ReadonlyMap<string, Value>,
+): readonly Value[] | undefined {
+  return t.trace(() => {
+    const inner = new NodeContext(c.node, c.scope.detached(replaced), c.where, c.runGraph);
+    const results = importer(inner);
+    inner.checkAllRead();
+    const tensors = results.flatMap((v) => (v.kind === "tensor" ? [v.tensor] : []));
+    const large = (x: Tensor) => t.hasFree(x.shape) || sizeOf(x.shape) > MAX_ELEMENTS;
+    if (t.reachable(tensors).some(large)) return undefined;
+    return results.map((v) => (v.kind === "tensor" ? literalOf(c, v.tensor) : v));
+  });
+}
+
+function literalOf(c: NodeContext, x: Tensor): Value {
+  const isInteger = x.dtype.startsWith("int");
+  const { data } = t.interpret({ x: isInteger ? t.cast(x, "float64") : x }).x;
+  const values = Array.from(data as ArrayLike<number>, (v) => {
+    if (!isInteger) return v;
+    if (Number.isNaN(v) || (!Number.isFinite(v) && x.op === "div")) throw c.fail("it divides by zero");
+    // The largest int64 stands for "to the end", and need not be exact.
+    return Math.min(Number.MAX_SAFE_INTEGER, Math.max(Number.MIN_SAFE_INTEGER, v));
+  });
+  return literalValue(arrayFrom(x.shape, x.dtype, values));
+}
+
+/** Elements that are only moved are replaced by their numbers in a list meanwhile. */
+function move(
+  c: NodeContext,
+  importer: Importer,
+  operands: ReadonlyMap<number, Known>,
+): readonly Value[] | undefined {
+  const list: Item[] = [];
+  const replaced = new Map<string, Value>();
+  for (const [i, value] of operands) {
+    const items = itemsOf(value);
+    if (items === undefined) return undefined;
+    const shape = value.kind === "sizes" ? value.shape : value.array.shape;
+    const numbers = items.map((item) => list.push(item) - 1);
+    replaced.set(c.node.inputs[i]!, literalValue(arrayFrom(shape, "int64", numbers)));
+  }
+  return evaluate(c, importer, replaced)?.map((value) => {
+    const numbers = itemsOf(value);
+    if (value.kind !== "literal" || numbers === undefined) {
+      throw c.fail(
+        "it computes with the number of rows, which is free here; give the model a fixed number of rows",
+      );
+    }
+    return itemsValue(
+      value.array.shape,
+      numbers.map((k) => list[k as number]!),
+    );
+  });
+}
+
+/** The number of rows N in arithmetic that leaves it as it is, or has one result whatever N is. */
+const rules: Readonly<Record<string, (a: Item, b: Item) => Item | boolean | undefined>> = {
+  Add: (a, b) => (b === 0 ? a : a === 0 ? b : undefined),
+  Sub: (a, b) => (b === 0 ? a : a === ROWS && b === ROWS ? 0 : undefined),
+  Mul: (a, b) => (b === 1 ? a : a === 1 ? b : a === 0 || b === 0 ? 0 : undefined),
+  Div: (a, b) => (b === 1 ? a : undefined),
+  // A number of rows is not negative.
+  Equal: (a, b) => {
+    if (a === ROWS && b === ROWS) return true;
+    const other = a === ROWS ? b : a;
+    return other !== ROWS && other < 0 ? false : undefined;
+  },
+};
+
+const exact: Readonly<Record<string, (a: number, b: number) => number | boolean>> = {
+  Add: (a, b) => a + b,
+  Sub: (a, b) => a - b,
+  Mul: (a, b) => a * b,
+  Div: (a, b) => Math.trunc(a / b),
+  Equal: (a, b) => a === b,
+};
+
+/** Element by element, for lists of sizes; undefined for operators that are no arithmetic. */
+function arithmetic(c: NodeContext, inputs: ReadonlyMap<number, Known>): readonly Value[] | undefined {
+  const { opType } = c.node;
+  const [a, b] = [inputs.get(0), inputs.get(1)];
+  if (!Object.hasOwn(rules, opType) || a === undefined || b === undefined) return undefined;
+  const [left, right] = [itemsOf(a), itemsOf(b)];
+  const [p, q] = [a, b].map((v) => (v.kind === "sizes" ? v.shape : v.array.shape)) as [number[], number[]];
+  if (left === undefined || right === undefined || p.length > 1 || q.length > 1) return undefined;
+  const shape = t.broadcastShapes(opType, p, q);
+  const results = Array.from({ length: sizeOf(shape) }, (_, i) => {
+    const x = left[left.length === 1 ? 0 : i]!;
+    const y = right[right.length === 1 ? 0 : i]!;
+    const result = x === ROWS || y === ROWS ? rules[opType]!(x, y) : exact[opType]!(x, y);
+    if (result === undefined) {
+      throw c.fail(
+        "it computes with the number of rows, which is free here; give the model a fixed number of rows",
+      );
+    }
+    return result;
+  });
+  if (opType === "Equal") return [literalValue(arrayFrom(shape, "bool", results.map(Number)))];
+  return [itemsValue(shape, results as Item[])];
+}

@@ -1,0 +1,265 @@
+import * as t from "../../tensor/index.js";
+import { type Dim, FREE, type Tensor } from "../../tensor/index.js";
+import { type Importer, type Item, type NodeContext, one, ROWS, tensorValue } from "./context.js";
+
+/** Operators that only move elements. */
+
+const sizeOfDims = (dims: readonly Dim[]) => dims.reduce((n, d) => (d === FREE ? n : n * d), 1);
+
+/**
+ * The sizes of a Reshape: 0 copies the size at its place (unless `allowzero`), −1 is inferred. In a model exported for
+ * one row, the dimension that had this row gets all of them.
+ */
+function reshapeTarget(c: NodeContext, x: Tensor): readonly Dim[] {
+  const copyZeros = !c.flag("allowzero", false);
+  const target = c.items(1).map((item, i) => {
+    if (item === 0 && copyZeros) {
+      const size = x.shape[i];
+      if (size === undefined)
+        throw c.fail(`copies dimension ${i} of ${t.formatDims(x.shape)}, which has no such dimension`);
+      return size === FREE ? ROWS : size;
+    }
+    if (item !== ROWS && item < -1) throw c.fail(`got size ${item}, expected sizes ≥ 0, or −1 once`);
+    return item;
+  });
+  if (target.filter((d) => d === -1).length > 1)
+    throw c.fail("got −1 twice, expected at most one size to infer");
+  return inferSize(c, x, withRows(c, x, target));
+}
+
+/** The target with −1 replaced, unless that is the free dimension. */
+function inferSize(c: NodeContext, x: Tensor, target: readonly Item[]): readonly Dim[] {
+  const dims = target.map((d) => (d === ROWS ? FREE : d));
+  const at = target.indexOf(-1);
+  if (at < 0 || !target.includes(ROWS)) return dims;
+  const [whole, rest] = [sizeOfDims(x.shape), sizeOfDims(dims)];
+  const size = rest === 0 ? 0 : whole / rest;
+  if (!Number.isInteger(size))
+    throw c.fail(
+      `its sizes [${target.map((d) => (d === ROWS ? "N" : d)).join(", ")}] do not fit ${t.formatDims(x.shape)}`,
+    );
+  return dims.with(at, size);
+}
+
+/** In a model exported for one row, the target with the rows in their dimension. */
+function withRows(c: NodeContext, x: Tensor, target: readonly Item[]): readonly Item[] {
+  const { rows } = c.scope;
+  if (rows === undefined) return target;
+  if (rows.axisOf !== undefined) {
+    const axis = rows.axisOf(c.node.outputs[0]!);
+    return axis === undefined ? target : target.with(axis, rows.count === FREE ? ROWS : rows.count);
+  }
+  return t.hasFree(x.shape) && !target.includes(ROWS) ? placeRows(c, x, target as readonly Dim[]) : target;
+}
+
+/** A target written for one row, with the free rows in the dimension of size 1 that stands for them. */
+function placeRows(c: NodeContext, x: Tensor, target: readonly Dim[]): readonly Item[] {
+  const at = x.shape.indexOf(FREE);
+  const before = sizeOfDims(x.shape.slice(0, at));
+  const known = sizeOfDims(target.filter((d) => d !== -1));
+  const single = target.map((d) => (d === -1 ? sizeOfDims(x.shape) / known : d));
+  const possible = single.flatMap((d, i) =>
+    d === 1 && sizeOfDims(single.slice(0, i)) === before ? [i] : [],
+  );
+  const inferred = target.indexOf(-1);
+  const axis = [inferred, at].find((i) => possible.includes(i)) ?? possible[0];
+  if (axis === undefined) {
+    throw c.fail(
+      `its sizes [${target.join(", ")}] leave no place for more rows; export the model with a dynamic batch dimension`,
+    );
+  }
+  return (single as readonly Item[]).with(axis, ROWS);
+}
+
+/** [product of the sizes before the axis, product of the others] */
+function flatten(c: NodeContext): Tensor {
+  const x = c.tensor(0);
+  const rank = x.shape.length;
+  const given = c.int("axis", 1);
+  const axis = given < 0 ? given + rank : given;
+  if (axis < 0 || axis > rank) throw c.wrong("axis", given, `an axis of a tensor of rank ${rank}`);
+  const product = (dims: readonly Dim[]) => {
+    const known = sizeOfDims(dims);
+    if (t.hasFree(dims) && known !== 1)
+      throw c.fail("it joins the rows, which are free here, with other dimensions");
+    return t.hasFree(dims) ? FREE : known;
+  };
+  return t.reshape(x, [product(x.shape.slice(0, axis)), product(x.shape.slice(axis))]);
+}
+
+function squeeze(c: NodeContext): Tensor {
+  const x = c.tensor(0);
+  const rank = x.shape.length;
+  const given = c.intsSince(13, "axes");
+  if (given === undefined && c.scope.rows !== undefined && t.hasFree(x.shape)) {
+    throw c.fail(
+      "it removes every dimension of size 1, the row as well; export the model with a dynamic batch dimension",
+    );
+  }
+  const axes = (given ?? x.shape.flatMap((d, i) => (d === 1 ? [i] : []))).map((a) => (a < 0 ? a + rank : a));
+  for (const a of axes) {
+    if (x.shape[a] !== 1)
+      throw c.fail(`got axis ${a} of shape ${t.formatDims(x.shape)}, expected a dimension of size 1`);
+  }
+  return t.reshape(
+    x,
+    x.shape.filter((_, i) => !axes.includes(i)),
+  );
+}
+
+function unsqueeze(c: NodeContext): Tensor {
+  const x = c.tensor(0);
+  const given = c.intsSince(13, "axes");
+  if (given === undefined) throw c.fail("it has no axes, expected at least one");
+  const rank = x.shape.length + given.length;
+  const axes = given.map((a) => (a < 0 ? a + rank : a));
+  if (new Set(axes).size < axes.length || axes.some((a) => !(a >= 0 && a < rank)))
+    throw c.fail(`got axes [${given.join(", ")}], expected each once, below ${rank}`);
+  const rest = x.shape.values();
+  return t.reshape(
+    x,
+    Array.from({ length: rank }, (_, i) => (axes.includes(i) ? 1 : rest.next().value!)),
+  );
+}
+
+/** Broadcast in both directions: a size of 1 in the target keeps that of the data. */
+function expand(c: NodeContext): Tensor {
+  const x = c.tensor(0);
+  return t.expand(x, t.broadcastShapes("Expand", x.shape, c.dims(1)));
+}
+
+/**
+ * Parts in a row. In a model exported for one row, a part that is the same for all rows is repeated for each.
+ */
+function concat(c: NodeContext): Tensor {
+  const axis = c.int("axis");
+  let parts: readonly Tensor[] = c.tensors;
+  const { rows } = c.scope;
+  const at = rows?.axisOf?.(c.node.outputs[0]!) ?? parts.find((x) => t.hasFree(x.shape))?.shape.indexOf(FREE);
+  if (rows !== undefined && at !== undefined && at !== axis) {
+    parts = parts.map((x) => (x.shape[at] === 1 ? t.expand(x, x.shape.with(at, rows.count)) : x));
+  }
+  return t.concat(parts, axis);
+}
+
+/** In parts of given sizes, or as many equal ones as there are outputs (the last one smaller, if need be). */
+function split(c: NodeContext): readonly Tensor[] {
+  const x = c.tensor(0);
+  const given = c.int("axis", 0);
+  const axis = given < 0 ? given + x.shape.length : given;
+  const size = x.shape[axis];
+  if (size === undefined) throw c.wrong("axis", given, `an axis of a tensor of rank ${x.shape.length}`);
+  const sizes = c.intsSince(13, "split");
+  const count = c.node.outputs.length;
+  if (c.opset >= 18 && c.int("num_outputs", count) !== count)
+    throw c.fail(`attribute "num_outputs" is ${c.int("num_outputs")}, but it has ${count} outputs`);
+  if (sizes !== undefined) return t.split(x, sizes, axis);
+  if (size === FREE) throw c.fail("it splits the rows, which are free here");
+  const part = Math.ceil(size / count);
+  return t.split(
+    x,
+    Array.from({ length: count }, (_, i) => Math.min(part, size - i * part)),
+    axis,
+  );
+}
+
+/** From here on an end means "to the end", whatever the size is. */
+const TO_THE_END = 2 ** 31 - 1;
+
+function slice(c: NodeContext): Tensor {
+  const x = c.tensor(0);
+  const rank = x.shape.length;
+  const attributes = c.opset < 10;
+  const list = (name: string, i: number): readonly Item[] | undefined =>
+    attributes ? c.intList(name) : c.has(i) ? c.items(i) : undefined;
+  const [starts, ends] = [list("starts", 1), list("ends", 2)];
+  if (starts === undefined || ends === undefined) throw c.fail("it has no starts or no ends");
+  const axes = list("axes", 3) ?? starts.map((_, i) => i);
+  const steps = (attributes ? undefined : list("steps", 4)) ?? starts.map(() => 1);
+  if (ends.length !== starts.length || axes.length !== starts.length || steps.length !== starts.length) {
+    throw c.fail(
+      `got ${starts.length} starts, ${ends.length} ends, ${axes.length} axes and ${steps.length} steps, expected as many of each`,
+    );
+  }
+  const ranges: Record<number, t.Range> = {};
+  const seen = new Set<Item>();
+  for (const [i, given] of axes.entries()) {
+    const axis = given !== ROWS && given < 0 ? given + rank : given;
+    if (axis === ROWS || x.shape[axis] === undefined || seen.has(axis))
+      throw c.fail(
+        `got axes [${axes.map(String).join(", ")}] for shape ${t.formatDims(x.shape)}, expected each axis once`,
+      );
+    seen.add(axis);
+    const start = starts[i]!;
+    const end = ends[i]!;
+    const step = steps[i]!;
+    // All rows, whatever their number is.
+    const toTheEnd = end === ROWS || end >= TO_THE_END;
+    if (x.shape[axis] === FREE && start === 0 && toTheEnd && step === 1) continue;
+    if (start === ROWS || end === ROWS || step === ROWS)
+      throw c.fail("its positions depend on the number of rows, which is free here");
+    ranges[axis] = { start, end, step };
+  }
+  return t.slice(x, ranges);
+}
+
+/** Repeated along each axis. */
+function tile(c: NodeContext): Tensor {
+  const x = c.tensor(0);
+  const repeats = c.ints(1);
+  if (repeats.length !== x.shape.length || repeats.some((n) => n < 0))
+    throw c.fail(
+      `got repeats [${repeats.join(", ")}] for shape ${t.formatDims(x.shape)}, expected one ≥ 0 per axis`,
+    );
+  const touched = x.shape.some((d, i) => d === FREE && repeats[i] !== 1);
+  if (touched) throw c.fail("it repeats the rows, which are free here");
+  // Each axis of n elements becomes [repeats, n], and these become one again.
+  const columns = t.reshape(
+    x,
+    x.shape.flatMap((d) => [1, d]),
+  );
+  const wide = t.expand(
+    columns,
+    x.shape.flatMap((d, i) => [repeats[i]!, d]),
+  );
+  return t.reshape(
+    wide,
+    x.shape.map((d, i) => (d === FREE ? FREE : d * repeats[i]!)),
+  );
+}
+
+/** Surrounded by a constant. */
+function pad(c: NodeContext): Tensor {
+  const x = c.tensor(0);
+  c.require("mode", "constant");
+  const given = c.intsSince(11, "pads");
+  if (given === undefined) throw c.fail("it has no pads");
+  const value = c.opset < 11 ? c.float("value", 0) : c.number(2, 0);
+  const axes = c.opset >= 18 && c.has(3) ? c.ints(3) : x.shape.map((_, i) => i);
+  if (given.length !== 2 * axes.length)
+    throw c.fail(`got ${given.length} pads, expected two for each of ${axes.length} axes`);
+  const [before, after] = [x.shape.map(() => 0), x.shape.map(() => 0)];
+  for (const [i, given_] of axes.entries()) {
+    const axis = given_ < 0 ? given_ + x.shape.length : given_;
+    before[axis] = given[i]!;
+    after[axis] = given[axes.length + i]!;
+  }
+  return t.pad(x, before, after, value);
+}
+
+export const movement: Readonly<Record<string, Importer>> = {
+  Reshape: (c) => {
+    const x = c.tensor(0);
+    return one(t.reshape(x, reshapeTarget(c, x)));
+  },
+  Flatten: (c) => one(flatten(c)),
+  Squeeze: (c) => one(squeeze(c)),
+  Unsqueeze: (c) => one(unsqueeze(c)),
+  Transpose: (c) => one(t.transpose(c.tensor(0), c.intList("perm"))),
+  Expand: (c) => one(expand(c)),
+  Concat: (c) => one(concat(c)),
+  Split: (c) => split(c).map(tensorValue),
+  Slice: (c) => one(slice(c)),
+  Tile: (c) => one(tile(c)),
+  Pad: (c) => one(pad(c)),
+};
