@@ -93,10 +93,22 @@ module.exports = {
       to: { path: "onnxruntime-node", pathNot: "package\\.json$" },
     },
     {
+      name: "one-file-knows-the-wasm-engine",
+      severity: "error",
+      from: { pathNot: "^src/runtime/web\\.ts$|\\.test\\.ts$" },
+      to: { path: "onnxruntime-web" },
+    },
+    {
+      name: "of-the-runtime-only-node-reaches-a-node-module",
+      severity: "error",
+      from: { path: source("runtime"), pathNot: "^src/runtime/node\\.ts$" },
+      to: { dependencyTypes: ["core"] },
+    },
+    {
       name: "the-backend-is-handed-in",
       severity: "error",
       from: { path: "^src/", pathNot: "^src/(experiment|report|cli|server)/|\\.test\\.ts$" },
-      to: { path: "^src/runtime/node\\.ts$" },
+      to: { path: "^src/runtime/(node|web)\\.ts$" },
     },
   ],
   options: {

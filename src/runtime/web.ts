@@ -146,8 +146,11 @@ function checkProvider(provider: string): void {
 
 async function loadEngine({ moduleUrl, wasmUrl, wasmBinary }: WebBackendOptions): Promise<Engine> {
   const config: Record<string, unknown> = { numThreads: 1 };
-  if (wasmBinary !== undefined) config.wasmBinary = wasmBinary;
-  if (wasmUrl !== undefined) config.locateFile = () => String(wasmUrl);
+  if (wasmBinary !== undefined) {
+    config.wasmBinary = wasmBinary;
+    // Otherwise the loader works out an address even so, which it cannot where it has none itself (blob:).
+    config.locateFile = (file: string) => file;
+  } else if (wasmUrl !== undefined) config.locateFile = () => String(wasmUrl);
   let engine: Partial<Engine>;
   const hadWorker = "Worker" in globalThis;
   try {
