@@ -34,9 +34,12 @@ const asSaved = (state: Loose) => state as unknown as SavedState;
 
 describe("a saved team", () => {
   it("comes back from its file as it was, unbounded boxes too", async () => {
-    for (const game of [nim, couriers, foragers, remote]) {
+    for (const [game, choice] of [nim, couriers, foragers, remote].flatMap((g) => [
+      [g, {}] as const,
+      [g, { recurrent: 6 }] as const,
+    ])) {
       const spec = await specOf(game);
-      const team = randomTeam(spec, 1, { ignored: [[1, 1]], layerNorm: true });
+      const team = randomTeam(spec, 1, { ignored: [[1, 1]], layerNorm: true, ...choice });
       const bytes = encodeSafetensors(saveTeam(team) as Parameters<typeof encodeSafetensors>[0]);
       const again = loadTeam(decodeSafetensors(bytes, "memory") as SavedState, spec, "team.safetensors");
       expect(again.environment).toBe(spec.id);
@@ -84,6 +87,18 @@ describe("a saved team", () => {
       [
         broken((s) => Object.assign(policy(s), { hidden: [0] })),
         /holds no team \(members\.1\.policy\.hidden\.0: /,
+      ],
+      [
+        broken((s) => Object.assign(policy(s), { kind: "gru" })),
+        /holds no team \(members\.1\.policy\.recurrent: /,
+      ],
+      [
+        broken((s) => Object.assign(policy(s), { recurrent: 6 })),
+        /holds no team \(members\.1\.policy: Unrecognized key/,
+      ],
+      [
+        broken((s) => Object.assign(policy(s), { kind: "gru", recurrent: 6 })),
+        /member "couriers": got \d+ float32 parameters, expected \d+ float32/,
       ],
       [
         broken((s) => Object.assign(policy(s), { space: { kind: "torus" } })),
@@ -164,84 +179,98 @@ function rowsOf(spec: EnvironmentSpec, g: number, count: number) {
 describe("a policy file", () => {
   const metadata = { phalanxRun: "abc", seed: "3" };
 
-  it("gives the actor's probabilities for any number of rows, in the engine and read back", async () => {
-    for (const game of [nim, foragers, couriers, remote]) {
-      const spec = await specOf(game);
-      const team = randomTeam(spec, 2);
-      const files = exportPolicies(runtime, team, metadata);
-      expect(files.map((f) => f.fileName)).toEqual(
-        spec.groups.length === 1 ? ["policy.onnx"] : spec.groups.map((g) => `policy.${g.name}.onnx`),
-      );
-      files.forEach(({ bytes, fileName }, g) => {
-        const { policy, parameters } = team.members[g]!;
-        const loaded = nodeBackend().load(bytes as Uint8Array<ArrayBuffer>);
-        const model = importModel(bytes, fileName);
-        for (const count of [1, 2, 5, 33]) {
-          const { obs, actionMask, agent, width } = rowsOf(spec, g, count);
-          const feeds: Record<string, NdArray> = { obs: ndarray("float32", [count, policy.obsSize], obs) };
-          if (actionMask !== null) feeds.actionMask = ndarray("bool", [count, width], actionMask);
-          if (policy.usesAgentId) feeds.agent = ndarray("int32", [count], agent);
-          expect(model.inputs.map((x) => x.name).sort()).toEqual(Object.keys(feeds).sort());
-          const inEngine = loaded.run(feeds);
-          const readBack = trace((graph) => {
-            const inputs = Object.entries(feeds).map(
-              ([name, x]) => [name, graph.input(name, x.shape, x.dtype)] as const,
-            );
-            return interpret(model.apply(Object.fromEntries(inputs)), feeds);
-          });
-          for (const name of model.outputs.map((x) => x.name)) {
-            expect(farthest(inEngine[name]!, readBack[name]!, { atol: 1e-6, rtol: 1e-5 })).toBeUndefined();
-          }
-          // What the actor does with these rows has the probability that the file says.
-          const D =
-            policy.space.kind === "discrete"
-              ? 1
-              : policy.space.kind === "box"
-                ? 2
-                : policy.space.sizes.length;
-          const box = policy.space.kind === "box";
-          const batch = {
-            rows: count,
-            obs,
-            actionMask,
-            agent,
-            streams: Array.from({ length: count }, (_, r) => RandomStream.from(r, "act")),
-            action: box ? new Float32Array(count * D) : new Int32Array(count * D),
-            logProb: new Float32Array(count),
-            state: {},
-          };
-          new PolicyActor("a", runtime, policy, parameters, "sample").act(batch);
-          const expected = Array.from({ length: count }, (_, r) => {
-            if (box) {
-              expect(inEngine.std!.shape).toEqual([count, D]);
-              const [mean, std] = [inEngine.mean!.data, inEngine.std!.data] as Float32Array[];
-              let sum = 0;
-              for (let d = 0, k = r * D; d < D; d++, k++) {
-                sum -=
-                  0.5 * ((batch.action[k]! - mean![k]!) / std![k]!) ** 2 +
-                  Math.log(std![k]! * Math.sqrt(2 * Math.PI));
-              }
-              return sum;
-            }
-            const p = inEngine.probabilities!.data as Float32Array;
-            const sizes = policy.space.kind === "multi-discrete" ? policy.space.sizes : [p.length / count];
-            let [sum, offset] = [0, (r * p.length) / count];
-            sizes.forEach((n, d) => {
-              const part = p.subarray(offset, offset + n);
-              expect(part.reduce((a, b) => a + b)).toBeCloseTo(1, 5);
-              if (actionMask !== null) {
-                for (let a = 0; a < n; a++) if (actionMask[offset + a] === 0) expect(part[a]).toBe(0);
-              }
-              sum += Math.log(part[batch.action[r * D + d]!]!);
-              offset += n;
+  it.each([
+    ["feed-forward", {}],
+    ["recurrent", { recurrent: 6 }],
+  ])(
+    "gives the actor's probabilities for any number of rows, in the engine and read back: %s",
+    async (_, choice) => {
+      for (const game of [nim, foragers, couriers, remote]) {
+        const spec = await specOf(game);
+        const team = randomTeam(spec, 2, choice);
+        const files = exportPolicies(runtime, team, metadata);
+        expect(files.map((f) => f.fileName)).toEqual(
+          spec.groups.length === 1 ? ["policy.onnx"] : spec.groups.map((g) => `policy.${g.name}.onnx`),
+        );
+        files.forEach(({ bytes, fileName }, g) => {
+          const { policy, parameters } = team.members[g]!;
+          const loaded = nodeBackend().load(bytes as Uint8Array<ArrayBuffer>);
+          const model = importModel(bytes, fileName);
+          for (const count of [1, 2, 5, 33]) {
+            const { obs, actionMask, agent, width } = rowsOf(spec, g, count);
+            const feeds: Record<string, NdArray> = { obs: ndarray("float32", [count, policy.obsSize], obs) };
+            if (actionMask !== null) feeds.actionMask = ndarray("bool", [count, width], actionMask);
+            if (policy.usesAgentId) feeds.agent = ndarray("int32", [count], agent);
+            const hidden = Float32Array.from({ length: count * 6 }, (_, k) => Math.sin(k));
+            if ("recurrent" in choice) feeds["state/hidden"] = ndarray("float32", [count, 6], hidden);
+            expect(model.inputs.map((x) => x.name).sort()).toEqual(Object.keys(feeds).sort());
+            const inEngine = loaded.run(feeds);
+            const readBack = trace((graph) => {
+              const inputs = Object.entries(feeds).map(
+                ([name, x]) => [name, graph.input(name, x.shape, x.dtype)] as const,
+              );
+              return interpret(model.apply(Object.fromEntries(inputs)), feeds);
             });
-            return sum;
-          });
-          expect(farthest(batch.logProb, expected, { atol: 1e-5, rtol: 1e-4 })).toBeUndefined();
-        }
-      });
-    }
-  });
+            for (const name of model.outputs.map((x) => x.name)) {
+              expect(farthest(inEngine[name]!, readBack[name]!, { atol: 1e-6, rtol: 1e-5 })).toBeUndefined();
+            }
+            // What the actor does with these rows has the probability that the file says.
+            const D =
+              policy.space.kind === "discrete"
+                ? 1
+                : policy.space.kind === "box"
+                  ? 2
+                  : policy.space.sizes.length;
+            const box = policy.space.kind === "box";
+            const batch = {
+              rows: count,
+              obs,
+              actionMask,
+              agent,
+              streams: Array.from({ length: count }, (_, r) => RandomStream.from(r, "act")),
+              action: box ? new Float32Array(count * D) : new Int32Array(count * D),
+              logProb: new Float32Array(count),
+              state: "recurrent" in choice ? { hidden: ndarray("float32", [count, 6], hidden.slice()) } : {},
+            };
+            new PolicyActor("a", runtime, policy, parameters, "sample").act(batch);
+            if ("recurrent" in choice) {
+              const next = inEngine["next/state/hidden"]!;
+              expect(next.shape).toEqual([count, 6]);
+              expect(farthest(batch.state.hidden!, next, { atol: 1e-6, rtol: 1e-5 })).toBeUndefined();
+              expect(farthest(hidden, next, { atol: 1e-3 })).toBeDefined();
+            }
+            const expected = Array.from({ length: count }, (_, r) => {
+              if (box) {
+                expect(inEngine.std!.shape).toEqual([count, D]);
+                const [mean, std] = [inEngine.mean!.data, inEngine.std!.data] as Float32Array[];
+                let sum = 0;
+                for (let d = 0, k = r * D; d < D; d++, k++) {
+                  sum -=
+                    0.5 * ((batch.action[k]! - mean![k]!) / std![k]!) ** 2 +
+                    Math.log(std![k]! * Math.sqrt(2 * Math.PI));
+                }
+                return sum;
+              }
+              const p = inEngine.probabilities!.data as Float32Array;
+              const sizes = policy.space.kind === "multi-discrete" ? policy.space.sizes : [p.length / count];
+              let [sum, offset] = [0, (r * p.length) / count];
+              sizes.forEach((n, d) => {
+                const part = p.subarray(offset, offset + n);
+                expect(part.reduce((a, b) => a + b)).toBeCloseTo(1, 5);
+                if (actionMask !== null) {
+                  for (let a = 0; a < n; a++) if (actionMask[offset + a] === 0) expect(part[a]).toBe(0);
+                }
+                sum += Math.log(part[batch.action[r * D + d]!]!);
+                offset += n;
+              });
+              return sum;
+            });
+            expect(farthest(batch.logProb, expected, { atol: 1e-5, rtol: 1e-4 })).toBeUndefined();
+          }
+        });
+      }
+    },
+  );
 
   it("says what it is", async () => {
     const spec = await specOf(couriers);
@@ -262,6 +291,10 @@ describe("a policy file", () => {
         .outputs.map((x) => x.name)
         .sort(),
     ).toEqual(["mean", "std"]);
+    const [recurrent] = exportPolicies(runtime, randomTeam(spec, 2, { recurrent: 6 }), metadata);
+    const model = importModel(recurrent!.bytes);
+    expect(model.metadata.state).toBe('{"hidden":[6]}');
+    expect(model.outputs.map((x) => x.name).sort()).toEqual(["next/state/hidden", "probabilities"]);
   });
 });
 
