@@ -253,13 +253,17 @@ export const reference: { readonly [O in Operator]: ReferenceRule<O> } = {
 
   softmax: ([x], { axis }) =>
     alongAxis(x!, axis, (line) => {
-      const normalizer = logTotal([...line]);
-      return line.map((v) => Math.exp(v - normalizer));
+      // Shifted first: a shift of 1e9 (unavailable actions) together with the logarithm would cost nine digits.
+      const top = largest([...line]);
+      const powers = line.map((v) => Math.exp(v - top));
+      const sum = total([...powers]);
+      return powers.map((v) => v / sum);
     }),
   logSoftmax: ([x], { axis }) =>
     alongAxis(x!, axis, (line) => {
-      const normalizer = logTotal([...line]);
-      return line.map((v) => v - normalizer);
+      const top = largest([...line]);
+      const logSum = Math.log(total(Array.from(line, (v) => Math.exp(v - top))));
+      return line.map((v) => v - top - logSum);
     }),
   sum: reduce(total),
   sumSquare: reduce((group) => total(group.map((v) => v * v))),
