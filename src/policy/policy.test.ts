@@ -222,6 +222,8 @@ describe("a policy file", () => {
                   ? 2
                   : policy.space.sizes.length;
             const box = policy.space.kind === "box";
+            const state: Record<string, NdArray> =
+              "recurrent" in choice ? { hidden: ndarray("float32", [count, 6], hidden.slice()) } : {};
             const batch = {
               rows: count,
               obs,
@@ -230,13 +232,13 @@ describe("a policy file", () => {
               streams: Array.from({ length: count }, (_, r) => RandomStream.from(r, "act")),
               action: box ? new Float32Array(count * D) : new Int32Array(count * D),
               logProb: new Float32Array(count),
-              state: "recurrent" in choice ? { hidden: ndarray("float32", [count, 6], hidden.slice()) } : {},
+              state,
             };
             new PolicyActor("a", runtime, policy, parameters, "sample").act(batch);
             if ("recurrent" in choice) {
               const next = inEngine["next/state/hidden"]!;
               expect(next.shape).toEqual([count, 6]);
-              expect(farthest(batch.state.hidden!, next, { atol: 1e-6, rtol: 1e-5 })).toBeUndefined();
+              expect(farthest(state.hidden!, next, { atol: 1e-6, rtol: 1e-5 })).toBeUndefined();
               expect(farthest(hidden, next, { atol: 1e-3 })).toBeDefined();
             }
             const expected = Array.from({ length: count }, (_, r) => {

@@ -62,10 +62,13 @@ const nudge: Perturber = {
 const blur = observationThreat({ epsilon: 0.3, probability: 0.7 });
 const perturb = { threat: blur, perturber: nudge };
 
-/** Everything at once: a random policy per group, hijacked by others in the groups' own seats, and perturbed. */
+/** Everything at once: two random policies per group, one of them recurrent, hijacked by others in the groups' own seats, and perturbed. */
 function everything(environment: Environment, recorders: readonly Recorder[]): RolloutOptions {
   const { groups } = environment.spec;
-  const actors = groups.flatMap((_, g) => [1, 2].map((k) => randomPolicyActor(environment, g, k)));
+  const actors = groups.flatMap((_, g) => [
+    randomPolicyActor(environment, g, 1),
+    randomPolicyActor(environment, g, 2, { recurrent: 6 }),
+  ]);
   const seats = seatsOf(environment.spec);
   return {
     environment,
