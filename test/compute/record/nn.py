@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 
 import torch
-from torch.distributions import Independent, Normal, TransformedDistribution
+from torch.distributions import Independent, Normal
 from torch.distributions.transforms import AffineTransform, TanhTransform
 
 torch.set_default_dtype(torch.float64)
@@ -111,17 +111,19 @@ def attention():
 
 
 def squashed_gaussian():
-    mean = torch.tensor([[0.3, -1.2, 0.0], [2.5, 0.4, -6.0]], requires_grad=True)
+    # |x| < 10: beyond, PyTorch's softplus leaves out a term of 1e-9.
+    mean = torch.tensor([[0.3, -1.2, 0.0], [2.5, 0.4, -4.0]], requires_grad=True)
     std = torch.tensor([[0.5, 1.5, 0.1], [0.9, 0.02, 2.0]], requires_grad=True)
     low = torch.tensor([-1.0, -2.0, 0.5])
     high = torch.tensor([1.0, 5.0, 0.75])
     noise = normal(2, 3)
-    # The transforms keep x, so that log_prob does not invert a rounded tanh.
-    transforms = [TanhTransform(cache_size=1), AffineTransform((low + high) / 2, (high - low) / 2, cache_size=1)]
-    distribution = TransformedDistribution(Normal(mean, std), transforms)
+    tanh, affine = TanhTransform(), AffineTransform((low + high) / 2, (high - low) / 2)
     x = mean + std * noise
-    action = transforms[1](transforms[0](x))
-    log_prob = distribution.log_prob(action).sum(-1)
+    y = tanh(x)
+    action = affine(y)
+    # TransformedDistribution.log_prob, but at the x that is known: inverting the rounded tanh costs half the digits.
+    density = Normal(mean, std).log_prob(x)
+    log_prob = (density - tanh.log_abs_det_jacobian(x, y) - affine.log_abs_det_jacobian(y, action)).sum(-1)
     weights = normal(2, 3)
     ((action * weights).sum() + log_prob.sum()).backward()
     other = Independent(Normal(torch.zeros(3), torch.ones(3)), 1).expand([2])
