@@ -452,7 +452,7 @@ const backend = nodeBackend();
 function check(op: string, c: NodeCase, opset: number): void {
   const values = valuesOf(c);
   const named = values.flatMap((value, i) => (value === null ? [] : [[`x${i}`, value, i] as const]));
-  const feeds = Object.fromEntries(named.filter(([, , i]) => !isConstant(c, i)));
+  const feeds: Record<string, NdArray> = Object.fromEntries(named.filter(([, , i]) => !isConstant(c, i)));
   const outputs = Array.from({ length: c.outputs ?? 1 }, (_, i) => `y${i}`);
   // num_outputs came with operator set 18; before, the outputs are counted.
   const attrs = { ...c.attrs };

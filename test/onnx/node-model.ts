@@ -60,8 +60,8 @@ export function nodeModel({
         name: "test",
         node: nodes.map(nodeOf),
         initializer: Object.entries(constants).map(([name, array]) => encodeArray(name, array)),
-        input: Object.entries(inputs).map(valueOf),
-        output: Object.entries(outputs).map(valueOf),
+        input: Object.entries(inputs).map(infoOf),
+        output: Object.entries(outputs).map(infoOf),
       },
     }),
   );
@@ -93,7 +93,7 @@ function attributeOf(name: string, value: Attribute): MessageInitShape<typeof At
   return { name, type: AttributeType.INTS, ints: list.map((v) => BigInt(v)) };
 }
 
-function valueOf([name, { dtype, shape }]: readonly [string, ValueSpec]): MessageInitShape<
+function infoOf([name, { dtype, shape }]: readonly [string, ValueSpec]): MessageInitShape<
   typeof ValueInfoProtoSchema
 > {
   const dim = shape.map((d) =>
