@@ -127,7 +127,7 @@ export class Trace implements Recorder {
 
   onAct(view: StepView): void {
     for (let e = 0; e < view.environment.copies; e++) {
-      const row: number[] = [view.episode[e]!];
+      const row: number[] = [view.episode[e]!, view.starts?.[e] ?? -1];
       view.groups.forEach((step, g) => {
         const n = view.spec.groups[g]!.agents.length;
         const part = (x: ArrayLike<number> | null) => {
