@@ -3,14 +3,12 @@
  * Shapes as in ppo.ts.
  */
 import { ndarray } from "../core/array.js";
-import { isLeaf, type Tree } from "../core/tree.js";
+import { isLeaf, mapTree, type Tree } from "../core/tree.js";
 import {
   adam,
   clipGlobalNorm,
   huber,
-  type Module,
   type NormalizerState,
-  type ParamLayout,
   type ValueNormalizer,
   weightedMean,
 } from "../nn/index.js";
@@ -35,6 +33,7 @@ import {
   neg,
   oneHot,
   reshape,
+  slice,
   split,
   sqrt,
   square,
@@ -44,6 +43,7 @@ import {
   type Tensor,
   where,
 } from "../tensor/index.js";
+import type { Critic } from "./critic.js";
 import type { PpoOptions } from "./ppo-options.js";
 
 /** What one unit computes with; its parameters are inputs. */
@@ -51,8 +51,7 @@ export interface PpoNetworks {
   readonly policy: Policy;
   /** [n] index in the group of each agent of the unit */
   readonly agents: readonly number[];
-  readonly critic: Module;
-  readonly criticLayout: ParamLayout;
+  readonly critic: Critic;
   /** Size of the critic's input, ids not counted. */
   readonly criticSize: number;
   /** Whether all agents of a copy have one value. */
@@ -60,6 +59,8 @@ export interface PpoNetworks {
   /** Number of agent ids that the critic's input is extended by; 0 for none. */
   readonly criticIds: number;
   readonly normalizer: ValueNormalizer | null;
+  /** L steps of one sequence of a minibatch; null where actor and critic have no memory. */
+  readonly chunk: number | null;
 }
 
 /** Log-ratios beyond this cannot matter to a clipped objective, and exp of them would overflow to NaN. */
@@ -79,6 +80,15 @@ export const REPORTS = [
   "criticGradNorm",
 ] as const;
 
+export interface Memory {
+  /** leaves [cells, n, …] */
+  readonly actor: Tree<Tensor>;
+  /** [cells, n or 1, H] */
+  readonly critic: Tensor;
+  /** [cells, 1] 1 where an episode starts at the step */
+  readonly starts: Tensor;
+}
+
 export interface MinibatchInputs {
   readonly data: {
     readonly obs: Tensor;
@@ -88,8 +98,10 @@ export interface MinibatchInputs {
     readonly actionMask?: Tensor;
     /** absent: `obs`, that is each agent's critic sees what its actor saw */
     readonly critic?: Tensor;
+    /** what actor and critic carried before each step; absent where they have no memory */
+    readonly memory?: Memory;
   };
-  /** [B] the cells of the minibatch; absent: all of them, in order */
+  /** [B] the cells of the minibatch, chunks in order of time: [L, B/L]; absent: all of them, in order */
   readonly index?: Tensor;
   /** [3] learning rates of actor and critic, and R */
   readonly numbers: Tensor;
@@ -100,22 +112,30 @@ export interface MinibatchInputs {
   readonly normalizer: NormalizerState<Tensor>;
 }
 
-/** Critic output in normalised units [R] for inputs [R, C]. */
-function criticOutput(
-  { critic, criticLayout, criticIds }: PpoNetworks,
-  parameters: Tensor,
-  input: Tensor,
-  agent: Tensor | undefined,
-): Tensor {
-  const x = agent === undefined ? input : concat([input, oneHot(agent, criticIds)], 1);
-  return sum(critic.forward(criticLayout.unpack(parameters), x), [1]);
+/** What the critic sees: [R, C] inputs with ids beside them. */
+function criticView({ criticIds }: PpoNetworks, input: Tensor, agent: Tensor | undefined): Tensor {
+  return agent === undefined ? input : concat([input, oneHot(agent, criticIds)], 1);
 }
 
-/** Values in their own units. */
+/** Values in their own units, of rows; `state` [R, H] where the critic has a memory. */
 export function valueGraph(networks: PpoNetworks, inputs: Record<string, Tensor>): Record<string, Tensor> {
-  const output = criticOutput(networks, inputs.critic!, inputs.input!, inputs.agent);
+  const x = criticView(networks, inputs.input!, inputs.agent);
+  return { value: inOwnUnits(networks, inputs, networks.critic.forward(inputs.critic!, x, inputs.state)) };
+}
+
+/** Values in their own units over a rollout, `starts` [T, R], and the critic's memory after every step. */
+export function sequenceValueGraph(
+  networks: PpoNetworks,
+  inputs: Record<string, Tensor>,
+): Record<string, Tensor> {
+  const x = criticView(networks, inputs.input!, inputs.agent);
+  const { output, memory } = networks.critic.unroll(inputs.critic!, x, inputs.state!, inputs.starts!);
+  return { value: inOwnUnits(networks, inputs, output), memory };
+}
+
+function inOwnUnits({ normalizer }: PpoNetworks, inputs: Record<string, Tensor>, output: Tensor): Tensor {
   const state = inputs.normalizer as unknown as NormalizerState<Tensor>;
-  return { value: networks.normalizer?.denormalize(state, output) ?? output };
+  return normalizer?.denormalize(state, output) ?? output;
 }
 
 /**
@@ -153,15 +173,17 @@ export function minibatchGraph(
 
   // Actor: clipped surrogate and entropy, over decisions that were this policy's own.
   const decided = column.actorWeight;
-  const { distribution } = policy.forward(
-    inputs.actor,
-    {
-      obs: rows(data.obs),
-      actionMask: data.actionMask === undefined ? undefined : rows(data.actionMask),
-      agent: policy.usesAgentId ? ids() : undefined,
-    },
-    {},
-  );
+  const seen = {
+    obs: rows(data.obs),
+    actionMask: data.actionMask === undefined ? undefined : rows(data.actionMask),
+    agent: policy.usesAgentId ? ids() : undefined,
+  };
+  // With memory: chunks of L steps from what was carried at their start, and back only to there.
+  const memory = chunkMemory(networks, data.memory, index, B);
+  const { distribution } =
+    memory === undefined
+      ? policy.forward(inputs.actor, seen, {})
+      : policy.unroll!(inputs.actor, seen, memory.actor, memory.starts(n));
   const logRatio = clip(
     sub(distribution.logProb(rows(data.action)), column.oldLogProb),
     -MAX_LOG_RATIO,
@@ -182,13 +204,20 @@ export function minibatchGraph(
   const normalizer =
     networks.normalizer?.update(inputs.normalizer, column.returns, counted) ?? inputs.normalizer;
   const target = networks.normalizer?.normalize(normalizer, column.returns) ?? column.returns;
-  const criticInput = rows(data.critic ?? data.obs);
-  const output = criticOutput(
+  const view = criticView(
     networks,
-    inputs.critic,
-    criticInput,
+    rows(data.critic ?? data.obs),
     networks.criticIds > 0 ? ids() : undefined,
   );
+  const output =
+    memory === undefined
+      ? networks.critic.forward(inputs.critic, view)
+      : networks.critic.unroll(
+          inputs.critic,
+          view,
+          memory.critic,
+          memory.starts(networks.criticPerCopy ? 1 : n),
+        ).output;
   const value = networks.criticPerCopy ? reshape(expand(reshape(output, [B, 1]), [B, n]), [R]) : output;
   const loss = (v: Tensor) => {
     const error = sub(stopGradient(target), v);
@@ -260,6 +289,28 @@ export function minibatchGraph(
 export function clippedSurrogate(ratio: Tensor, advantage: Tensor, clipRatio: number): Tensor {
   const clipped = stopGradient(clip(ratio, 1 - clipRatio, 1 + clipRatio));
   return minimum(mul(ratio, advantage), mul(clipped, advantage));
+}
+
+/** What chunks start from: S = B / L sequences, each with all its agents. */
+function chunkMemory(
+  { chunk }: PpoNetworks,
+  memory: Memory | undefined,
+  index: Tensor | undefined,
+  B: number,
+): { actor: Tree<Tensor>; critic: Tensor; starts: (width: number) => Tensor } | undefined {
+  if (memory === undefined || chunk === null) return undefined;
+  const S = B / chunk;
+  const first = (x: Tensor) => {
+    const rows =
+      index === undefined ? slice(x, { 0: { end: S } }) : gather(x, slice(index, { 0: { end: S } }), 0);
+    return reshape(rows, [S * (x.shape[1] as number), ...x.shape.slice(2)]);
+  };
+  const starts = index === undefined ? memory.starts : gather(memory.starts, index, 0);
+  return {
+    actor: mapTree<Tensor, Tensor>(memory.actor, first),
+    critic: first(memory.critic),
+    starts: (width) => reshape(expand(reshape(starts, [chunk, S, 1]), [chunk, S, width]), [chunk, S * width]),
+  };
 }
 
 /**

@@ -21,6 +21,17 @@ export const ppoOptions = z
       ),
     hidden: z.array(z.int().min(1)).default([64, 64]).describe("hidden layer widths of actor and critic"),
     activation: z.enum(["tanh", "relu"]).default("tanh").describe("hidden activation"),
+    recurrent: z
+      .int()
+      .min(1)
+      .nullable()
+      .default(null)
+      .describe("units of a GRU after the hidden layers of actor and critic; null: no memory"),
+    chunk: z
+      .int()
+      .min(1)
+      .default(10)
+      .describe("steps that a gradient goes back through a memory; divides rolloutSteps"),
     layerNorm: z.boolean().default(false).describe("layer normalisation after hidden layers"),
     outputGain: z.number().positive().default(0.01).describe("orthogonal gain of the actor's output layer"),
     copies: z.int().min(1).default(16).describe("environment copies stepped together"),
@@ -85,13 +96,25 @@ export const ppoOptions = z
       .describe("stop an iteration's passes once the mean KL exceeds this; null: never"),
   })
   .superRefine((o, context) => {
+    const refuse = (path: string, message: string) =>
+      context.addIssue({ code: "custom", path: [path], message });
+    if (o.recurrent !== null && o.rolloutSteps % o.chunk !== 0) {
+      refuse("chunk", `chunk (${o.chunk}) must divide rolloutSteps (${o.rolloutSteps})`);
+      return;
+    }
     const samples = o.copies * o.rolloutSteps;
-    if (samples % o.minibatches !== 0) {
-      context.addIssue({
-        code: "custom",
-        path: ["minibatches"],
-        message: `minibatches (${o.minibatches}) must divide copies × rolloutSteps (${o.copies} × ${o.rolloutSteps} = ${samples})`,
-      });
+    if (o.recurrent === null && samples % o.minibatches !== 0) {
+      refuse(
+        "minibatches",
+        `minibatches (${o.minibatches}) must divide copies × rolloutSteps (${o.copies} × ${o.rolloutSteps} = ${samples})`,
+      );
+    }
+    const chunks = samples / o.chunk;
+    if (o.recurrent !== null && chunks % o.minibatches !== 0) {
+      refuse(
+        "minibatches",
+        `minibatches (${o.minibatches}) must divide the chunks, copies × rolloutSteps / chunk (${o.copies} × ${o.rolloutSteps} / ${o.chunk} = ${chunks})`,
+      );
     }
   });
 

@@ -12,12 +12,12 @@ import { RandomStream } from "../core/random.js";
 import { suggestion } from "../core/suggest.js";
 import { isLeaf, mapTree, type Tree } from "../core/tree.js";
 import { actionSize, maskSize } from "../env/index.js";
-import { adam, layoutOf, mlp, type NormalizerState, orthogonal, valueNormalizer } from "../nn/index.js";
+import { adam, type NormalizerState, valueNormalizer } from "../nn/index.js";
 import { createPolicy, type Policy, PolicyActor, type TeamMember } from "../policy/index.js";
 import { OnPolicyBuffer, seatsOf, seatsOfAgents } from "../rollout/index.js";
-import type { Epochs, Program } from "../runtime/index.js";
-import type { Tensor } from "../tensor/index.js";
+import type { Epochs } from "../runtime/index.js";
 import { computeAdvantages, normalizeAdvantages } from "./advantages.js";
+import { Critic } from "./critic.js";
 import type { Learner, LearnerContext, LearnerDefinition } from "./learner.js";
 import {
   COLUMNS,
@@ -25,10 +25,10 @@ import {
   minibatchGraph,
   type PpoNetworks,
   REPORTS,
-  valueGraph,
   WEIGHTS,
 } from "./ppo-graph.js";
 import { type PpoOptions, ppoOptions } from "./ppo-options.js";
+import { RolloutValues } from "./ppo-values.js";
 import type { Json, Metrics, SavedState } from "./training.js";
 
 /** Everything an update changes; a tree of arrays. */
@@ -52,12 +52,10 @@ class PpoUnit {
   state: UnitState;
 
   readonly #networks: PpoNetworks;
-  readonly #values: Program<Tree<NdArray>, Record<string, Tensor>>;
+  readonly #values: RolloutValues;
   readonly #epochs: Readonly<Record<MinibatchForm, Epochs>>;
   readonly #shuffle: RandomStream;
   readonly #advantage: Float64Array;
-  readonly #value: Float64Array;
-  readonly #finalValue: Float64Array;
   readonly #returns: Float32Array;
   /** [C, cells, n] the columns of the minibatch program */
   readonly #samples: Float32Array;
@@ -85,8 +83,7 @@ class PpoUnit {
       criticInput: options.critic === "centralised" ? "global" : "observation",
       rewardWeights: context.rewardWeights,
     });
-    this.policy = createPolicy({
-      kind: "mlp",
+    const network = {
       obsSize: spec.obsSize,
       space: spec.action,
       hidden: options.hidden,
@@ -96,32 +93,29 @@ class PpoUnit {
       actionMask: spec.hasActionMask,
       ignored: ignoredRanges(context, group, agents),
       outputGain: options.outputGain,
-    });
+    };
+    const { recurrent } = options;
+    this.policy = createPolicy(
+      recurrent === null ? { kind: "mlp", ...network } : { kind: "gru", ...network, recurrent },
+    );
     // Several values of one cell differ only through ids: a centralised critic has one value for all agents.
     const criticIds = this.buffer.criticPerCopy ? 0 : ids;
-    const critic = mlp("critic", {
-      sizes: [this.buffer.criticSize + criticIds, ...options.hidden, 1],
-      activation: options.activation,
-      layerNorm: options.layerNorm,
-      init: orthogonal(Math.SQRT2),
-      outputInit: orthogonal(1),
-    });
     const networks: PpoNetworks = {
       policy: this.policy,
       agents,
-      critic,
-      criticLayout: layoutOf(critic),
+      critic: new Critic({ ...options, inputSize: this.buffer.criticSize + criticIds }),
       criticSize: this.buffer.criticSize,
       criticPerCopy: this.buffer.criticPerCopy,
       criticIds,
       normalizer: options.valueNormBeta === null ? null : valueNormalizer({ beta: options.valueNormBeta }),
+      chunk: recurrent === null ? null : options.chunk,
     };
     this.#networks = networks;
     const stream = (purpose: string) => RandomStream.from(seed, context.name, name, purpose);
     this.#shuffle = stream("minibatches");
     const optimizer = adam({ epsilon: options.adamEpsilon });
     const actorParameters = this.policy.initialParameters(stream("actor"));
-    const criticParameters = networks.criticLayout.initial(stream("critic"));
+    const criticParameters = networks.critic.layout.initial(stream("critic"));
     this.state = {
       actor: f32([actorParameters.length], actorParameters),
       critic: f32([criticParameters.length], criticParameters),
@@ -130,11 +124,7 @@ class PpoUnit {
       normalizer: networks.normalizer?.initial() ?? {},
     };
     this.actor = new PolicyActor(`${context.name}/${name}`, runtime, this.policy, actorParameters, "sample");
-    this.#values = runtime.program<Tree<NdArray>, Record<string, Tensor>>(
-      "ppo/values",
-      (inputs) => valueGraph(networks, inputs as Record<string, Tensor>),
-      { freeRows: criticIds > 0 ? ["input", "agent"] : ["input"] },
-    );
+    this.#values = new RolloutValues(runtime, networks, this.buffer);
     const { epochs, minibatches, targetKl } = options;
     const update = () =>
       runtime.epochs(
@@ -154,8 +144,6 @@ class PpoUnit {
     this.#epochs = { weighted: update(), full: update(), shared: update() };
     const cells = options.rolloutSteps * environment.copies;
     this.#advantage = new Float64Array(cells * n);
-    this.#value = new Float64Array((cells + environment.copies) * n);
-    this.#finalValue = new Float64Array(cells * n);
     this.#returns = new Float32Array(cells * n);
     this.#samples = new Float32Array(cells * n * (COLUMNS.length + WEIGHTS.length));
   }
@@ -216,60 +204,50 @@ class PpoUnit {
     }
   }
 
-  /** [epochs, minibatches, B] the cells of every minibatch: each epoch is a permutation of all. */
+  /**
+   * [epochs, minibatches, B] the cells of every minibatch: each epoch is a permutation of all cells; with memory, of all
+   * chunks, whose L steps follow each other in order of time: [L, B/L].
+   */
   #order(cells: number): Int32Array | null {
     const { epochs, minibatches } = this.options;
-    if (minibatches === 1) return null;
+    const { copies } = this.buffer;
+    const chunk = this.#networks.chunk ?? 1;
+    if (minibatches === 1 && (chunk === 1 || chunk === this.buffer.steps)) return null;
     const order = new Int32Array(epochs * cells);
-    const permutation = Int32Array.from({ length: cells }, (_, i) => i);
+    const permutation = Int32Array.from({ length: cells / chunk }, (_, i) => i);
+    const size = permutation.length / minibatches;
+    let to = 0;
     for (let epoch = 0; epoch < epochs; epoch++) {
-      this.#shuffle.permutation(permutation);
-      order.set(permutation, epoch * cells);
+      if (minibatches > 1) this.#shuffle.permutation(permutation);
+      for (let m = 0; m < minibatches; m++) {
+        for (let l = 0; l < chunk; l++) {
+          for (let s = m * size; s < (m + 1) * size; s++) {
+            // Chunk k of copy e is number k · E + e.
+            const number = permutation[s]!;
+            const k = Math.floor(number / copies);
+            order[to++] = (k * chunk + l) * copies + (number % copies);
+          }
+        }
+      }
     }
     return order;
   }
 
-  /** Critic values of every state, and generalised advantages; all with the critic as it was before the update. */
+  /** Generalised advantages, with the critic as it was before the update. */
   #estimate(): void {
     const { buffer, options } = this;
-    const { agents: n, cut } = buffer;
-    const width = buffer.criticPerCopy ? 1 : n;
-    const write = (input: Float32Array, rows: number, out: Float64Array, at: (row: number) => number) => {
-      const feed: Record<string, Tree<NdArray>> = {
-        critic: this.state.critic,
-        normalizer: this.state.normalizer,
-        input: f32([rows, buffer.criticSize], input),
-      };
-      if (this.#networks.criticIds > 0) {
-        const agents = Int32Array.from({ length: rows }, (_, r) => this.agents[r % n]!);
-        feed.agent = ndarray("int32", [rows], agents);
-      }
-      const value = this.#values.run(feed).value!.data as Float32Array;
-      for (let r = 0; r < rows; r++) {
-        const k = at(r);
-        if (width === n) out[k] = value[r]!;
-        else for (let i = 0; i < n; i++) out[k + i] = value[r]!;
-      }
-    };
-    write(buffer.critic, (buffer.steps + 1) * buffer.copies * width, this.#value, (r) =>
-      width === n ? r : r * n,
-    );
-    if (cut.count > 0) {
-      const rows = cut.count * width;
-      write(cut.critic.subarray(0, rows * buffer.criticSize), rows, this.#finalValue, (r) =>
-        width === n ? cut.index[Math.floor(r / n)]! * n + (r % n) : cut.index[r]! * n,
-      );
-    }
+    this.#values.estimate(this.state.critic, this.state.normalizer);
+    const { value, finalValue } = this.#values;
     computeAdvantages(
       {
         steps: buffer.steps,
         copies: buffer.copies,
-        agents: n,
+        agents: buffer.agents,
         reward: buffer.reward,
-        value: this.#value,
+        value,
         terminated: buffer.terminated,
         truncated: buffer.truncated,
-        finalValue: this.#finalValue,
+        finalValue,
         gamma: options.gamma,
         gaeLambda: options.gaeLambda,
         timeLimit: options.timeLimit,
@@ -277,31 +255,32 @@ class PpoUnit {
       this.#advantage,
     );
     // Returns are written before the advantages are standardised.
-    for (let k = 0; k < this.#advantage.length; k++) this.#returns[k] = this.#advantage[k]! + this.#value[k]!;
+    for (let k = 0; k < this.#advantage.length; k++) this.#returns[k] = this.#advantage[k]! + value[k]!;
   }
 
   #fillSamples(): void {
     const { buffer } = this;
     const samples = this.#samples;
     const size = this.#advantage.length;
+    const { value } = this.#values;
     const statistics = this.state.normalizer as NormalizerState<NdArray>;
     const { mean, std } = this.#networks.normalizer?.arrays.moments(statistics) ?? { mean: 0, std: 1 };
     samples.set(buffer.logProb);
     samples.set(this.#advantage, size);
     samples.set(this.#returns, 2 * size);
-    for (let k = 0; k < size; k++) samples[3 * size + k] = (this.#value[k]! - mean) / std;
+    for (let k = 0; k < size; k++) samples[3 * size + k] = (value[k]! - mean) / std;
     samples.set(buffer.actorWeight, 4 * size);
     samples.set(buffer.criticWeight, 5 * size);
   }
 
   /** The rollout as the program's input: [cells, n, …], samples [columns, cells, n]. */
-  #data(form: MinibatchForm): Record<string, NdArray> {
+  #data(form: MinibatchForm): Record<string, Tree<NdArray>> {
     const { buffer, policy } = this;
     const cells = buffer.steps * buffer.copies;
     const n = buffer.agents;
     const D = actionSize(policy.space);
     const columns = COLUMNS.length + (form === "weighted" ? WEIGHTS.length : 0);
-    const data: Record<string, NdArray> = {
+    const data: Record<string, Tree<NdArray>> = {
       obs: f32([cells, n, policy.obsSize], buffer.obs),
       samples: f32([columns, cells, n], this.#samples.subarray(0, columns * cells * n)),
       action:
@@ -315,6 +294,16 @@ class PpoUnit {
     };
     if (buffer.actionMask !== null)
       data.actionMask = ndarray("bool", [cells, n, maskSize(policy.space)], buffer.actionMask);
+    if (this.#values.memory !== null) {
+      data.memory = {
+        actor: mapTree<NdArray, NdArray>(buffer.state, (x) => ({
+          ...x,
+          shape: [cells, ...x.shape.slice(2)],
+        })),
+        critic: this.#values.memory,
+        starts: f32([cells, 1], buffer.starts),
+      };
+    }
     if (form === "shared") return data;
     // An independent critic sees the clean observations, which need not be what the actor saw.
     const width = buffer.criticPerCopy ? 1 : n;
@@ -330,12 +319,14 @@ class PpoUnit {
   /** Puts everything back as it is now, in case an update fails. Nothing is copied: updates make new arrays. */
   checkpoint(): () => void {
     const { state } = this;
+    const { carried } = this.#values;
     const shuffle = this.#shuffle.state.slice();
-    return () => this.#restore(state, shuffle);
+    return () => this.#restore(state, carried, shuffle);
   }
 
-  #restore(state: UnitState, shuffle: ArrayLike<number>): void {
+  #restore(state: UnitState, carried: Tree<NdArray>, shuffle: ArrayLike<number>): void {
     this.state = state;
+    this.#values.carried = carried;
     this.#shuffle.state.set(shuffle);
     this.actor.policy.parameters = state.actor.data as Float32Array;
     this.buffer.clear();
@@ -343,15 +334,20 @@ class PpoUnit {
 
   saveState(): { arrays: Tree<NdArray>; meta: Json } {
     return {
-      arrays: mapTree<NdArray, NdArray>(this.state, cloneArray),
+      arrays: mapTree<NdArray, NdArray>(this.#saved(), cloneArray),
       meta: { shuffle: [...this.#shuffle.state], networks: this.#describe() },
     };
   }
 
+  /** With what the critic remembers of the running episodes, if it does. */
+  #saved(): Record<string, Tree<NdArray>> {
+    return { ...this.state, criticMemory: this.#values.carried };
+  }
+
   /** What a saved state must agree on beside the number of parameters. */
   #describe(): string {
-    const { policy, criticLayout } = this.#networks;
-    const entries = [...policy.layout.entries, ...criticLayout.entries];
+    const { policy, critic } = this.#networks;
+    const entries = [...policy.layout.entries, ...critic.layout.entries];
     return entries.map(({ name, shape }) => `${name} [${shape.join(", ")}]`).join("; ");
   }
 
@@ -362,7 +358,7 @@ class PpoUnit {
     if (arrays === undefined || isLeaf(arrays) || !Array.isArray(shuffle) || shuffle.length !== 4) {
       throw new UserError(`${where}: holds no PPO state.`);
     }
-    const state = mapTree<NdArray, NdArray>(this.state, (now, path) => {
+    const saved = mapTree<NdArray, NdArray>(this.#saved(), (now, path) => {
       let node: Tree<NdArray> | undefined = arrays;
       for (const key of path.split("/")) node = node === undefined || isLeaf(node) ? undefined : node[key];
       const found = node !== undefined && isLeaf(node) ? node : undefined;
@@ -373,11 +369,12 @@ class PpoUnit {
         );
       }
       return cloneArray({ ...found, shape: now.shape } as NdArray);
-    }) as UnitState;
+    });
+    const { criticMemory, ...state } = saved as UnitState & { criticMemory: Tree<NdArray> };
     if (networks !== this.#describe()) {
       throw new UserError(`${where}: got networks ${String(networks)}, expected ${this.#describe()}.`);
     }
-    return () => this.#restore(state, shuffle as number[]);
+    return () => this.#restore(state as UnitState, criticMemory, shuffle as number[]);
   }
 }
 
@@ -494,7 +491,7 @@ export const ppo: LearnerDefinition<PpoOptions> = {
     multiDiscrete: true,
     box: true,
     actionMasks: true,
-    recurrent: false,
+    recurrent: true,
     turnBased: true,
     needsGlobalState: false,
   },

@@ -5,7 +5,19 @@
  * `weight_ih` is the transpose of `weightInput`, its `weight_hh` that of `weightHidden`.
  */
 import { UserError } from "../core/errors.js";
-import { add, linear, mul, named, sigmoid, split, sub, type Tensor, tanh } from "../tensor/index.js";
+import {
+  add,
+  linear,
+  mul,
+  named,
+  reshape,
+  scan,
+  sigmoid,
+  split,
+  sub,
+  type Tensor,
+  tanh,
+} from "../tensor/index.js";
 import { type Initializer, orthogonal, zerosInit } from "./init.js";
 import type { ParamSpec } from "./params.js";
 
@@ -144,4 +156,27 @@ export function lstmCell(
       };
     },
   };
+}
+
+/**
+ * A cell over T steps of R sequences, with its state zeroed where an episode starts.
+ *
+ * @param projected [T, R, gates · H] what `project` made of the inputs
+ * @param first     [R, H] state before the first step
+ * @param starts    [T, R] float, 1 where the state is zeroed before the step
+ * @returns the state after the last step [R, H], and after every step [T, R, H]
+ */
+export function unrollCell(
+  cell: RecurrentCell<Tensor>,
+  params: Readonly<Record<string, Tensor>>,
+  projected: Tensor,
+  first: Tensor,
+  starts: Tensor,
+): { readonly last: Tensor; readonly all: Tensor } {
+  const keep = reshape(sub(1, starts), [...starts.shape, 1]);
+  const { carry, out } = scan({ init: first, xs: { projected, keep } }, (hidden, x) => {
+    const next = cell.step(params, x.projected, mul(hidden, x.keep));
+    return { carry: next, out: next };
+  });
+  return { last: carry, all: out };
 }

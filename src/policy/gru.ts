@@ -17,8 +17,9 @@ import {
   type ParamLayout,
   type RecurrentCell,
   sequential,
+  unrollCell,
 } from "../nn/index.js";
-import { mul, reshape, scan, sub, type Tensor, TensorError } from "../tensor/index.js";
+import { reshape, type Tensor, TensorError } from "../tensor/index.js";
 import {
   actionDistribution,
   networkInput,
@@ -83,12 +84,8 @@ export class GruPolicy implements Policy {
       );
     }
     const projected = reshape(this.#project(named, inputs), [T!, R!, 3 * H]);
-    const keep = reshape(sub(1, starts), [T!, R!, 1]);
-    const { carry, out } = scan({ init: first, xs: { projected, keep } }, (hidden, x) => {
-      const next = this.#cell.step(named, x.projected, mul(hidden, x.keep));
-      return { carry: next, out: next };
-    });
-    return this.#outputs(named, reshape(out, [rows, H]), inputs, carry);
+    const { last, all } = unrollCell(this.#cell, named, projected, first, starts);
+    return this.#outputs(named, reshape(all, [rows, H]), inputs, last);
   }
 
   /** The input's part of the gates, of any number of steps at once: [rows, 3H]. */
