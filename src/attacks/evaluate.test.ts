@@ -47,10 +47,14 @@ const adversaryOf = async (name: string, team: Team, threat: Threat): Promise<Ad
 const essence = ({ envSteps: _, ...rest }: Evaluation) => rest;
 
 describe("an evaluation", () => {
-  for (const { definition, parameters } of fixtureGames) {
-    it(`does not depend on the width of its batches: ${definition.id} ${JSON.stringify(parameters)}`, async () => {
+  for (const [{ definition, parameters }, choice] of fixtureGames.flatMap((game) => [
+    [game, {}] as const,
+    [game, { recurrent: 8 }] as const,
+  ])) {
+    const which = [definition.id, JSON.stringify(parameters), ...Object.keys(choice)].join(" ");
+    it(`does not depend on the width of its batches: ${which}`, async () => {
       const { spec } = await createEnvironment(definition, 1, parameters);
-      const team = randomTeam(spec, 1);
+      const team = randomTeam(spec, 1, choice);
       const hijack = threatOf({ channel: "control", agents: [spec.groups[0]!.agents[0]!], epsilon: 0.5 });
       const blur = observationThreat({ epsilon: 0.3, probability: 0.6 });
       const cases: [Threat | null, Adversary | null][] = [
