@@ -111,13 +111,13 @@ export class Graph {
   }
 
   #capture(outer: Tensor): Tensor {
-    // Constants stay constants, for the simplifications that look at them.
-    const { op, attrs, shape, dtype } = outer;
-    if (op === "constant") return this.apply(op, [], attrs as never) as unknown as Tensor;
+    // Numbers stay numbers, for the simplifications that look at them.
+    const { shape, dtype } = outer;
     const number = constantNumber(outer);
-    if (number !== undefined && op === "expand") {
-      const one = this.apply("constant", [], { value: arrayFrom([], dtype, [number]) });
-      return this.apply("expand", [one as unknown as Tensor], { shape }) as unknown as Tensor;
+    if (number !== undefined && (outer.op === "constant" || outer.op === "expand")) {
+      const value = arrayFrom(outer.op === "constant" ? shape : [], dtype, [number]);
+      const one = this.apply("constant", [], { value }) as unknown as Tensor;
+      return outer.op === "constant" ? one : (this.apply("expand", [one], { shape }) as unknown as Tensor);
     }
     return this.input(`outside/${outer.id}`, shape, dtype);
   }

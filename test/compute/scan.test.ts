@@ -7,6 +7,7 @@ import { nodeBackend } from "../../src/runtime/node.js";
 import {
   add,
   arrayFrom,
+  constant,
   FREE,
   grad,
   greater,
@@ -116,6 +117,22 @@ describe("a loop", () => {
       scan({ init: input("h", [2, 2], "float64"), length: 4 }, (h) => ({ carry: add(h, tanh(mul(w, 3))) }));
       // tanh(3 w): constant, mul, tanh; then the input h, the loop and its result.
       expect(graph.size - before).toBe(6);
+    });
+  });
+
+  it("passes derivatives on to constants from outside", () => {
+    trace(() => {
+      const values = { w: normal(2, 2), x: normal(3, 1, 2) };
+      const [w, x] = [constant(values.w), constant(values.x)];
+      const network = (a: Tensor, xs: Tensor) =>
+        sum(
+          scan({ init: slice(xs, { 0: { end: 1 } }), xs }, (h, z) => ({ carry: tanh(add(linear(h, a), z)) }))
+            .carry,
+        );
+      const inputs = declare(values) as Record<"w" | "x", Tensor>;
+      const constants = grad(network(w, x), [w, x]);
+      const expected = grad(network(inputs.w, inputs.x), [inputs.w, inputs.x]);
+      for (const [i, g] of constants.entries()) close(interpret(g), interpret(expected[i]!, values), 1e-14);
     });
   });
 
