@@ -3,9 +3,20 @@ import { chorus, couriers, fixtureGames, nim, remote, twoStep } from "../../test
 import { ConstantActor, createEnvironment, observationThreat, runtime } from "../../test/support/rollouts.js";
 import { randomTeam, stubbornTeam } from "../../test/support/teams.js";
 import { UserError } from "../core/errors.js";
+import { decodeSafetensors, encodeSafetensors } from "../core/safetensors.js";
+import type { SavedState } from "../core/saved-state.js";
+import { mapTree } from "../core/tree.js";
 import type { EnvironmentDefinition } from "../env/contract.js";
-import type { Team } from "../policy/index.js";
+import {
+  createPolicy,
+  loadTeam,
+  type Policy,
+  saveTeam,
+  type Team,
+  type TeamMember,
+} from "../policy/index.js";
 import type { Perturber } from "../rollout/index.js";
+import { mul, type Tensor } from "../tensor/index.js";
 import { type Threat, type ThreatInput, threatSchema } from "../threats/index.js";
 import { type Adversary, attacks, type Evaluation, type EvaluationOptions, evaluate } from "./index.js";
 
@@ -74,6 +85,27 @@ describe("an evaluation", () => {
       }
     });
   }
+
+  it("of a recurrent team from its file is that of the team that was saved", async () => {
+    const { spec } = await createEnvironment(couriers, 1);
+    const team = randomTeam(spec, 4, { recurrent: 8, outputGain: 2 });
+    const bytes = encodeSafetensors(saveTeam(team) as Parameters<typeof encodeSafetensors>[0]);
+    const loaded = loadTeam(decodeSafetensors(bytes, "memory") as SavedState, spec, "team.safetensors");
+    expect(await play(couriers, { team: loaded })).toEqual(await play(couriers, { team }));
+    // Memory matters: the same weights without it play otherwise.
+    const forgetful = team.members.map((member): TeamMember => {
+      const { policy } = member;
+      const forward: Policy["forward"] = (p, inputs, state) =>
+        policy.forward(
+          p,
+          inputs,
+          mapTree<Tensor, Tensor>(state, (x) => mul(x, 0)),
+        );
+      return { ...member, policy: Object.assign(createPolicy(policy.config), { forward }) };
+    });
+    const without = await play(couriers, { team: { ...team, members: forgetful } });
+    expect(without.returns).not.toEqual((await play(couriers, { team })).returns);
+  });
 
   it("counts whole first episodes only, and says what they were", async () => {
     const { spec } = await createEnvironment(chorus, 1);

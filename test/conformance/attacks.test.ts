@@ -12,8 +12,11 @@ const options: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
 
 describe("every registered attack keeps the contract", () => {
   for (const [name, definition] of attacks.entries()) {
-    it(name, async () => {
-      expect(await checkAttack({ definition, small: options[name] ?? {} })).toEqual([]);
+    it.each([
+      ["a feed-forward", {}],
+      ["a recurrent", { recurrent: 8 }],
+    ])(`${name}, against %s team`, async (_, team) => {
+      expect(await checkAttack({ definition, small: options[name] ?? {}, team })).toEqual([]);
     });
   }
 });

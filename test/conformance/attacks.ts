@@ -19,7 +19,7 @@ import {
 } from "../../src/threats/index.js";
 import { chorus, couriers, foragers, nim } from "../games/index.js";
 import { bytesOf, createEnvironment, runtime } from "../support/rollouts.js";
-import { randomTeam } from "../support/teams.js";
+import { type NetworkChoice, randomTeam } from "../support/teams.js";
 import { type Finding, Findings } from "./finding.js";
 
 export type AttackRule =
@@ -38,6 +38,8 @@ export interface AttackSubject {
   readonly definition: AttackDefinition;
   /** Small options. */
   readonly small: Readonly<Record<string, unknown>>;
+  /** What the team's networks are like. */
+  readonly team?: NetworkChoice;
 }
 
 const KINDS = { control: "seats", action: "seats", observation: "perturber", dynamics: "world" } as const;
@@ -82,7 +84,7 @@ class Suite {
     const { definition, small } = this.subject;
     const changed = threat.channel === "dynamics" ? threat.parameters : {};
     const create = (copies: number) => createEnvironment(game, copies, changed);
-    const team = randomTeam((await create(1)).spec, 1);
+    const team = randomTeam((await create(1)).spec, 1, this.subject.team);
     const context = { runtime, createEnvironment: create, seed, steps: STEPS, team, threat };
     return [await definition.start(context, definition.options.parse(small)), context];
   }
