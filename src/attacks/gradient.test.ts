@@ -8,11 +8,11 @@ import type { Space } from "../env/contract.js";
 import { PolicyActor, UniformActor } from "../policy/index.js";
 import type { PerturbRequest } from "../rollout/index.js";
 import { interpret, neg, trace } from "../tensor/index.js";
-import { type AscentOptions, attacks, GradientPerturber } from "./index.js";
+import { type AscentOptions, attacks, GradientPerturber, PLAIN_ASCENT } from "./index.js";
 
 const O = 6;
 const ROWS = 16;
-const FGSM: AscentOptions = { steps: 1, stepSize: 1, randomStart: false };
+const FGSM: AscentOptions = { ...PLAIN_ASCENT, steps: 1, stepSize: 1 };
 
 function make(seed: number, space: Space, choice: NetworkChoice = {}) {
   const policy = smallPolicy({ obsSize: O, space, hidden: [12], outputGain: 2, ...choice });
@@ -168,8 +168,8 @@ describe("PGD", () => {
     const victim = make(5, discrete);
     for (const norm of ["linf", "l2"] as const) {
       for (const steps of [3, 12, 13]) {
-        const once = attack(victim, { steps, stepSize: 0.3, randomStart: false }, { norm });
-        const single = new GradientPerturber("one", runtime, { steps: 1, stepSize: 0.3, randomStart: false });
+        const once = attack(victim, { ...FGSM, steps, stepSize: 0.3 }, { norm });
+        const single = new GradientPerturber("one", runtime, { ...FGSM, stepSize: 0.3 });
         const delta = new Float32Array(ROWS * O);
         for (let k = 0; k < steps; k++) single.perturb(request(victim, { norm }), delta);
         expect(farthest(once, delta, { atol: 1e-5 })).toBeUndefined();
@@ -182,7 +182,7 @@ describe("PGD", () => {
     const scale = Float64Array.of(1, 0.5, 0, 2, 1, 1);
     for (const norm of ["linf", "l2"] as const) {
       for (const randomStart of [false, true]) {
-        const delta = attack(victim, { steps: 7, stepSize: 0.7, randomStart }, { norm, scale });
+        const delta = attack(victim, { ...FGSM, steps: 7, stepSize: 0.7, randomStart }, { norm, scale });
         for (let r = 0; r < ROWS; r++) {
           const units = [...delta.subarray(r * O, (r + 1) * O)].map((d, i) =>
             scale[i] === 0 ? d * 1e9 : d / scale[i]!,
@@ -194,7 +194,7 @@ describe("PGD", () => {
       }
     }
     const [a, b] = [false, true].map((randomStart) =>
-      attack(victim, { steps: 1, stepSize: 0.1, randomStart }),
+      attack(victim, { ...FGSM, stepSize: 0.1, randomStart }),
     );
     expect(a).not.toEqual(b);
   });
@@ -205,7 +205,7 @@ describe("the gradient", () => {
     for (const space of [discrete, { kind: "multi-discrete", sizes: [3, 2] } as const]) {
       const victim = make(7, space);
       // One short ℓ2 step from the clean observation points along the gradient.
-      const delta = attack(victim, { steps: 1, stepSize: 1, randomStart: false }, { norm: "l2" });
+      const delta = attack(victim, FGSM, { norm: "l2" });
       for (let r = 0; r < ROWS; r++) {
         const slope = Array.from({ length: O }, (_, i) => {
           const [up, down] = [1e-5, -1e-5].map((h) => {

@@ -1,11 +1,13 @@
 /**
- * Gradient attacks on observations, through the victim's own forward pass. The objective is the cross-entropy of the
- * action that the policy likes best on the clean observation: −log π(mode(π(·|s)) | s + δ). For a Gaussian policy
- * that is, up to constants, the squared distance of the means in units of σ, whose gradient at δ = 0 is 0: such a
+ * Gradient attacks on observations, through the victim's own forward pass: projected ascent of an objective (see
+ * objectives.ts) at the action that the policy likes best on the clean observation. The cross-entropy of a Gaussian
+ * policy is, up to constants, the squared distance of the means in units of σ, whose gradient at δ = 0 is 0: such a
  * policy is attacked from a random start.
  */
 import { f32, type NdArray } from "../core/array.js";
 import { internalError, UserError } from "../core/errors.js";
+import type { Tree } from "../core/tree.js";
+import { type AscentRule, ascentStep, projected } from "../nn/index.js";
 import {
   fedRows,
   feedRows,
@@ -22,40 +24,67 @@ import {
   div,
   grad,
   maximum,
-  minimum,
   mul,
-  neg,
+  type Operand,
   reshape,
-  sign,
-  sqrt,
-  square,
   stopGradient,
+  sub,
   sum,
   type Tensor,
 } from "../tensor/index.js";
+import { AdaptiveSteps } from "./adaptive-steps.js";
+import { type AttackObjective, objectiveOf } from "./objectives.js";
 
 export interface AscentOptions {
   /** K ≥ 1 steps */
   readonly steps: number;
-  /** Length of one step as a share of ε. */
+  /** Length of one step as a share of ε; of the first one, where the rule changes it. */
   readonly stepSize: number;
+  /** `decay`: linearly, to stepSize / K at the last step. `adaptive`: halved row by row, see AdaptiveSteps. */
+  readonly stepRule: "constant" | "decay" | "adaptive";
+  /** Share of the last movement in the next one, in [0, 1). */
+  readonly momentum: number;
   /** Start from a random point of the ball instead of the clean observation (always for Gaussian policies). */
   readonly randomStart: boolean;
+  /** Number of starts ≥ 1, all but the first at random; each row keeps the best result. */
+  readonly restarts: number;
+  /** What a start results in: the last point, or the best one on the way. */
+  readonly keep: "last" | "best";
+  readonly objective: AttackObjective;
 }
+
+/** Nothing but steps of one length from one start. */
+export const PLAIN_ASCENT = {
+  stepRule: "constant",
+  momentum: 0,
+  randomStart: false,
+  restarts: 1,
+  keep: "last",
+  objective: "cross-entropy",
+} as const satisfies Partial<AscentOptions>;
 
 /** Ascent steps in one program; more are taken in several runs, so that programs stay small. */
 const MAX_UNROLLED = 10;
 
-type Inputs = Record<string, NdArray>;
-const Programs = WeakMap<Policy, Program<Inputs, Record<string, Tensor>>>;
+type Norm = "linf" | "l2";
+type Feed = Record<string, Tree<NdArray>>;
+type Symbols = Record<string, Tensor>;
+type AscentProgram = Program<Feed, Symbols>;
+
+/** Points of the search, fed rows × O, with their objective and, where it is needed, its gradient. */
+interface Reached {
+  readonly delta: Float32Array;
+  readonly value: Float32Array;
+  readonly slope?: Float32Array;
+}
 
 /**
  * Projected gradient ascent (Madry 2018); one step of full length from the clean observation is FGSM (Goodfellow
- * 2015). ℓ∞ steps follow the sign of the gradient, ℓ2 steps its direction.
+ * 2015). ℓ∞ steps follow the sign of the gradient, ℓ2 steps its direction. Rows do not see each other.
  */
 export class GradientPerturber implements Perturber {
-  /** by norm and policy */
-  readonly #programs = { linf: new Programs(), l2: new Programs() };
+  readonly #programs = new Map<string, WeakMap<Policy, AscentProgram>>();
+  readonly #moves = new Map<Norm, AscentProgram>();
   /** Largest divisor of K that is small enough to unroll. */
   readonly #unrolled: number;
 
@@ -69,6 +98,12 @@ export class GradientPerturber implements Perturber {
     this.#unrolled = unrolled;
   }
 
+  /** Gradients through the policy for one attacked decision. */
+  get gradientsPerDecision(): number {
+    return this.options.restarts * this.options.steps;
+  }
+
+  /** @param delta in: where the first start is, if it is not at random; out: the proposal */
   perturb(request: PerturbRequest, delta: Float32Array): void {
     const { victim, rows, scale, epsilon, norm } = request;
     if (victim.policy === null) {
@@ -77,17 +112,9 @@ export class GradientPerturber implements Perturber {
       );
     }
     const { policy, parameters } = victim.policy;
-    const O = scale.length;
-    const isGaussian = policy.space.kind === "box";
-    if (this.options.randomStart || isGaussian)
-      randomStart(request, delta, this.options.randomStart ? 1 : 1e-2);
     if (norm === "gaussian") throw internalError(`${this.name} under Gaussian noise`);
-    let program = this.#programs[norm].get(policy);
-    if (program === undefined) {
-      program = this.#compile(policy, norm);
-      this.#programs[norm].set(policy, program);
-    }
-    const feed = {
+    const O = scale.length;
+    const feed: Feed = {
       ...policyFeed(policy, parameters, {
         count: rows,
         obs: request.clean,
@@ -98,57 +125,166 @@ export class GradientPerturber implements Perturber {
       epsilon: f32([fedRows(rows)], feedRows(epsilon, rows)),
       scale: f32([O], Float32Array.from(scale)),
     };
-    let current: NdArray = f32([fedRows(rows), O], feedRows(delta, rows));
+    const { randomStart: isRandom, restarts } = this.options;
+    const start = delta.slice();
+    let best: Reached | null = null;
+    for (let s = 0; s < restarts; s++) {
+      if (s > 0 || isRandom) randomStart(request, start, 1);
+      else if (policy.space.kind === "box") randomStart(request, start, 1e-2);
+      const reached = this.#ascend(policy, norm, feed, feedRows(start, rows), rows);
+      if (best === null) best = reached;
+      else for (let r = 0; r < rows; r++) if (reached.value[r]! > best.value[r]!) copyRow(reached, best, r);
+    }
+    delta.set(best!.delta.subarray(0, rows * O));
+  }
+
+  /** From one start. The values are those of the rows, NaN where nobody asks for them. */
+  #ascend(policy: Policy, norm: Norm, feed: Feed, start: Float32Array, rows: number): Reached {
+    const { stepRule, momentum, keep, restarts } = this.options;
+    if (stepRule !== "constant" || momentum > 0 || keep === "best")
+      return this.#search(policy, norm, feed, start, rows);
+    let current: NdArray = f32([fedRows(rows), policy.obsSize], start);
+    const program = this.#program(`climb ${norm}`, policy, (inputs) => this.#climb(policy, norm, inputs));
     for (let done = 0; done < this.options.steps; done += this.#unrolled) {
       current = program.run({ ...feed, delta: current }).delta!;
     }
-    delta.set((current.data as Float32Array).subarray(0, rows * O));
+    // A single result need not be compared with anything.
+    const value =
+      restarts > 1 ? this.#valueAt(policy, feed, current) : new Float32Array(fedRows(rows)).fill(NaN);
+    return { delta: current.data as Float32Array, value };
+  }
+
+  /** Steps whose lengths differ, or that remember where they came from: one at a time. */
+  #search(policy: Policy, norm: Norm, feed: Feed, start: Float32Array, rows: number): Reached {
+    const { steps, stepSize, stepRule, momentum, keep } = this.options;
+    const [fed, O] = [fedRows(rows), policy.obsSize];
+    const evaluate = this.#program("slope", policy, (inputs) => {
+      const value = this.#objective(policy, inputs)(inputs.delta!);
+      return { value, slope: grad(sum(value), inputs.delta!) };
+    });
+    const move = this.#move(norm);
+    const { epsilon, scale } = feed;
+
+    let current = f32([fed, O], start);
+    let previous = current;
+    let { value, slope } = evaluate.run({ ...feed, delta: current }) as Record<string, NdArray<"float32">>;
+    const best = { delta: start.slice(), slope: slope!.data.slice(), value: value!.data.slice() };
+    const adaptive = stepRule === "adaptive" ? new AdaptiveSteps(steps, stepSize, value!.data) : null;
+    const share = adaptive?.share ?? new Float32Array(fed).fill(stepSize);
+    for (let k = 0; k < steps; k++) {
+      if (stepRule === "decay") share.fill(stepSize * (1 - k / steps));
+      // The first step has nothing to remember.
+      const inertia = f32([1], Float32Array.of(k === 0 ? 0 : momentum));
+      const state = { delta: current, previous, slope: slope!, share: f32([fed], share), inertia };
+      previous = current;
+      current = move.run({ epsilon: epsilon!, scale: scale!, ...state }).delta as NdArray<"float32">;
+      const before = value!;
+      // The last point is only looked at.
+      if (k === steps - 1) value = f32([fed], this.#valueAt(policy, feed, current));
+      else
+        ({ value, slope } = evaluate.run({ ...feed, delta: current }) as Record<string, NdArray<"float32">>);
+      const here = { delta: current.data, slope: slope!.data, value: value!.data };
+      for (let r = 0; r < rows; r++) {
+        adaptive?.saw(r, before.data[r]!, here.value[r]!);
+        if (here.value[r]! > best.value[r]!) copyRow(here, best, r);
+      }
+      for (const r of adaptive?.look(k + 1, best.value) ?? []) copyRow(best, here, r);
+    }
+    return keep === "best" ? best : { delta: current.data, value: value!.data };
+  }
+
+  #valueAt(policy: Policy, feed: Feed, delta: NdArray): Float32Array {
+    const program = this.#program("value", policy, (inputs) => ({
+      value: this.#objective(policy, inputs)(inputs.delta!),
+    }));
+    return program.run({ ...feed, delta }).value!.data as Float32Array;
   }
 
   /** δ → δ after the unrolled steps. */
-  #compile(policy: Policy, norm: "linf" | "l2"): Program<Inputs, Record<string, Tensor>> {
-    const { stepSize } = this.options;
-    return this.runtime.program<Inputs, Record<string, Tensor>>(
-      `attack/${this.name}`,
-      (inputs) => {
-        const rows = policyInputs(inputs);
-        // Incoming, and the same at every step: an attack never advances what the victim carries.
-        const state = policyState(inputs);
-        const clean = rows.obs;
-        const O = policy.obsSize;
-        const radius = mul(reshape(inputs.epsilon!, [-1, 1]), reshape(inputs.scale!, [1, O]));
-        const favourite = stopGradient(policy.forward(inputs.parameters!, rows, state).distribution.mode());
-        let delta = inputs.delta!;
-        for (let k = 0; k < this.#unrolled; k++) {
-          const seen = add(clean, delta);
-          const { distribution } = policy.forward(inputs.parameters!, { ...rows, obs: seen }, state);
-          // A sum, not a mean: rows are independent, and the gradient of each is its own.
-          const slope = grad(neg(sum(distribution.logProb(favourite))), seen);
-          delta =
-            norm === "linf"
-              ? clampTo(add(delta, mul(sign(slope), mul(radius, stepSize))), radius)
-              : ballTo(delta, slope, radius, inputs.epsilon!, stepSize);
-        }
-        return { delta };
-      },
-      { freeRows: [...rowInputs(policy), "epsilon", "delta"] },
-    );
+  #climb(policy: Policy, norm: Norm, inputs: Symbols): Symbols {
+    const objective = this.#objective(policy, inputs);
+    const rule = ruleOf(norm, inputs, this.options.stepSize);
+    let delta = inputs.delta!;
+    for (let k = 0; k < this.#unrolled; k++) {
+      // A sum, not a mean: rows are independent, and the gradient of each is its own.
+      delta = ascentStep(delta, grad(sum(objective(delta)), delta), rule);
+    }
+    return { delta };
+  }
+
+  /** The objective [R] as a function of δ [R, O]. */
+  #objective(policy: Policy, inputs: Symbols): (delta: Tensor) => Tensor {
+    const rows = policyInputs(inputs);
+    // Incoming, and the same at every step: an attack never advances what the victim carries.
+    const state = policyState(inputs);
+    const distributionAt = (obs: Tensor) =>
+      policy.forward(inputs.parameters!, { ...rows, obs }, state).distribution;
+    const favourite = stopGradient(distributionAt(rows.obs).mode());
+    const { objective } = this.options;
+    return (delta) => objectiveOf(objective, policy.space, distributionAt(add(rows.obs, delta)), favourite);
+  }
+
+  #program(kind: string, policy: Policy, fn: (inputs: Symbols) => Symbols): AscentProgram {
+    const programs = this.#programs.get(kind) ?? new WeakMap<Policy, AscentProgram>();
+    this.#programs.set(kind, programs);
+    let program = programs.get(policy);
+    if (program === undefined) {
+      const freeRows = [...rowInputs(policy), "epsilon", "delta"];
+      program = this.runtime.program<Feed, Symbols>(`attack/${this.name}`, (x) => fn(x as Symbols), {
+        freeRows,
+      });
+      programs.set(policy, program);
+    }
+    return program;
+  }
+
+  /** A step with its own length for each row, and a share of the movement before it (Croce & Hein 2020, algorithm 1). */
+  #move(norm: Norm): AscentProgram {
+    let program = this.#moves.get(norm);
+    if (program === undefined) {
+      const move = (inputs: Symbols): Symbols => {
+        const { delta, previous, slope, inertia } = inputs as Record<string, Tensor>;
+        const rule = ruleOf(norm, inputs, reshape(inputs.share!, [-1, 1]));
+        const next = ascentStep(delta!, slope!, rule);
+        if (this.options.momentum === 0) return { delta: next };
+        const movement = add(mul(sub(next, delta!), sub(1, inertia!)), mul(sub(delta!, previous!), inertia!));
+        return { delta: projected(add(delta!, movement), rule) };
+      };
+      const freeRows = ["delta", "previous", "slope", "share", "epsilon"];
+      program = this.runtime.program<Feed, Symbols>(`attack/${this.name}/move`, (x) => move(x as Symbols), {
+        freeRows,
+      });
+      this.#moves.set(norm, program);
+    }
+    return program;
   }
 }
 
-const clampTo = (delta: Tensor, radius: Tensor) => maximum(minimum(delta, radius), neg(radius));
+/**
+ * Steps and projection in an observation threat's ball. ℓ∞: each entry in its own units. ℓ2: in units in which the
+ * ball is a sphere (entries divided by their scale).
+ *
+ * @param inputs `epsilon` [R], `scale` [O]
+ * @param share  length of a step as a share of ε
+ */
+function ruleOf(norm: Norm, { epsilon, scale }: Symbols, share: Operand): AscentRule {
+  const radius = mul(reshape(epsilon!, [-1, 1]), reshape(scale!, [1, scale!.shape[0]!]));
+  if (norm === "linf")
+    return { direction: "sign", stepSize: mul(radius, share), projection: { kind: "box", radius } };
+  const limit = maximum(reshape(epsilon!, [-1, 1]), 1e-12);
+  return {
+    direction: "normalised",
+    stepSize: mul(limit, share),
+    projection: { kind: "ball", radius: limit },
+    scale: div(radius, limit),
+  };
+}
 
-/** One ℓ2 step and projection, in units in which the ball is a sphere (entries divided by their scale). */
-function ballTo(delta: Tensor, slope: Tensor, radius: Tensor, epsilon: Tensor, stepSize: number): Tensor {
-  const limit = maximum(reshape(epsilon, [-1, 1]), 1e-12);
-  const scale = div(radius, limit);
-  const length = (x: Tensor) => sqrt(add(sum(square(x), [1], true), 1e-24));
-  const direction = mul(slope, scale);
-  const moved = add(
-    div(delta, maximum(scale, 1e-12)),
-    mul(div(direction, length(direction)), mul(limit, stepSize)),
-  );
-  return mul(mul(moved, minimum(div(limit, length(moved)), 1)), scale);
+function copyRow(from: Reached, to: Reached, r: number): void {
+  const O = to.delta.length / to.value.length;
+  to.value[r] = from.value[r]!;
+  to.delta.set(from.delta.subarray(r * O, (r + 1) * O), r * O);
+  if (from.slope !== undefined) to.slope?.set(from.slope.subarray(r * O, (r + 1) * O), r * O);
 }
 
 /** A random point of the ball, `share` of its radius away at most. */

@@ -3,7 +3,7 @@
  * against its own current policy, and PPO learns from what was seen; critics see the truth. The radius ramps up.
  */
 import { z } from "zod";
-import { GradientPerturber, requireBall } from "../attacks/gradient.js";
+import { GradientPerturber, PLAIN_ASCENT, requireBall } from "../attacks/gradient.js";
 import { internalError } from "../core/errors.js";
 import { perturbCasting } from "../rollout/index.js";
 import type { DefenseDefinition } from "./defense.js";
@@ -33,13 +33,10 @@ export const adversarialTraining: DefenseDefinition<z.output<typeof options>> = 
       throw internalError("adversarial training without an observation threat");
     requireBall(`${o.attack} (adversarial training)`, threat.norm);
     const { learner, environment, steps } = await teamLearner(context);
-    const perturber = new GradientPerturber(
-      o.attack,
-      runtime,
-      o.attack === "fgsm"
-        ? { steps: 1, stepSize: 1, randomStart: false }
-        : { steps: o.iterations, stepSize: o.stepSize, randomStart: false },
-    );
+    const perturber = new GradientPerturber(o.attack, runtime, {
+      ...PLAIN_ASCENT,
+      ...(o.attack === "fgsm" ? { steps: 1, stepSize: 1 } : { steps: o.iterations, stepSize: o.stepSize }),
+    });
     const loop: TeamLoop = new TeamLoop(context, environment, steps, [learner], {
       cast: perturbCasting(
         learner.actorOfSeat,
