@@ -2,6 +2,7 @@
 /** The phalanx command. */
 import { Command, CommanderError } from "commander";
 import { versions } from "../experiment/versions.js";
+import { attackCommand } from "./attack.js";
 import { benchCommand } from "./bench.js";
 import { envCommand } from "./env.js";
 import { evaluateCommand } from "./evaluate.js";
@@ -15,6 +16,7 @@ const program = new Command("phalanx")
   .version(versions().phalanx!)
   .showSuggestionAfterError()
   .addCommand(runCommand())
+  .addCommand(attackCommand())
   .addCommand(evaluateCommand())
   .addCommand(reportCommand())
   .addCommand(envCommand())
@@ -25,6 +27,7 @@ const program = new Command("phalanx")
     `
 Examples:
   phalanx run experiments/quickstart.yaml      train, attack, harden, report
+  phalanx attack policy.onnx --env ENV         attack a policy of your own
   phalanx report runs/quickstart               write the report again
   phalanx env list                             what there is to play
 

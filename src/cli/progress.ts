@@ -199,7 +199,7 @@ export function plainProgress(write: (line: string) => void, everySeconds = 10):
     ...view,
     onNodeEnd(node, outcome) {
       view.onNodeEnd?.(node, outcome);
-      if (outcome === "done" && node.kind !== "cell")
+      if (outcome === "done" && (node.kind === "team" || node.kind === "adversary"))
         write(`${stamp()} finished: ${node.label}. ${summary()}`);
     },
   };

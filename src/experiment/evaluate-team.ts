@@ -10,7 +10,14 @@ import { type CellRecord, cellRecord } from "./cell.js";
 import { EXPERIMENT_FILE } from "./execute.js";
 import { type Chosen, CLEAN, type Experiment } from "./experiment.js";
 import { mistakesOf } from "./messages.js";
-import { type AdversaryNode, adversarySeed, type CellNode, evaluationSeed, type TeamNode } from "./plan.js";
+import {
+  type AdversaryNode,
+  adversarySeed,
+  type CellNode,
+  evaluationSeed,
+  type GivenTeamNode,
+  type TeamNode,
+} from "./plan.js";
 import type { Toolbox } from "./toolbox.js";
 import { formatPath } from "./yaml-source.js";
 
@@ -31,7 +38,7 @@ export interface EvaluateTeamOptions {
 /** @throws UserError in one sentence for a folder that is no finished run, or a threat or attack that does not fit */
 export async function evaluateTeam(options: EvaluateTeamOptions, toolbox: Toolbox): Promise<CellRecord> {
   const { directory } = options;
-  const team = finishedRun(directory, "team") as TeamNode;
+  const team = finishedRun(directory, "team") as TeamNode | GivenTeamNode;
   const definition = toolbox.registries.environments.get(team.environment.id);
   const learnt =
     options.adversary === undefined ? null : (finishedRun(options.adversary, "adversary") as AdversaryNode);
@@ -96,9 +103,9 @@ function finishedRun(directory: string, kind: "team" | "adversary") {
     );
   }
   const { node } = readJson(file) as Partial<RunRecord>;
-  if (node?.kind !== kind)
+  if (node?.kind !== kind && !(kind === "team" && node?.kind === "given"))
     throw new UserError(`${directory}: got a run of kind "${node?.kind ?? "unknown"}", expected "${kind}".`);
-  return node;
+  return node!;
 }
 
 function threatOf(given: unknown, directory: string): Threat | null {

@@ -1,4 +1,5 @@
 /** A validated experiment: names resolved, defaults filled in, nothing optional. Plain data throughout. */
+import type { BindingOptions } from "../policy/index.js";
 import type { Threat } from "../threats/index.js";
 
 /** A registry name with its complete options. */
@@ -13,18 +14,44 @@ export interface EnvironmentChoice {
   readonly parameters: Readonly<Record<string, unknown>>;
 }
 
-export interface TeamEntry {
+export type TeamEntry = TrainedTeam | GivenTeam;
+
+interface AnyTeam {
   readonly name: string;
   /** One line for people. */
   readonly description: string;
-  /** Environment steps, copies counted. */
-  readonly steps: number;
-  readonly learner: Chosen;
-  readonly defense: Chosen;
   /** Name in `threats` of what it trains against; null where the defense takes none. */
   readonly threat: string | null;
   /** Observation features that the named agent's policy never sees. */
   readonly ignore: Readonly<Record<string, readonly string[]>>;
+}
+
+export interface TrainedTeam extends AnyTeam {
+  /** Environment steps, copies counted. */
+  readonly steps: number;
+  readonly learner: Chosen;
+  readonly defense: Chosen;
+}
+
+/** A team that was made elsewhere, the same for every seed. */
+export interface GivenTeam extends AnyTeam {
+  readonly threat: null;
+  readonly policies: readonly GivenPolicy[];
+}
+
+/** A policy file, and how it is read. */
+export interface GivenPolicy {
+  /** As given, relative to the working directory. */
+  readonly file: string;
+  /** Of the file's bytes: the file may change, the experiment's team may not. */
+  readonly sha256: string;
+  /** "all", groups or agents; null: as the file says */
+  readonly plays: string | readonly string[] | null;
+  readonly options: BindingOptions;
+}
+
+export function isGiven(team: TeamEntry): team is GivenTeam {
+  return "policies" in team;
 }
 
 export interface AdversaryEntry {

@@ -3,7 +3,7 @@ export { NodeFolder, type RunRecord, type Timing } from "./artefacts.js";
 export type { CellRecord } from "./cell.js";
 export * from "./execute.js";
 export * from "./experiment.js";
-export { loadExperiment, parseExperiment } from "./load.js";
+export { type ExperimentValues, loadExperiment, parseExperiment, readExperiment } from "./load.js";
 export { FORMAT, type Plan, type PlanNode, planExperiment } from "./plan.js";
 export type { LearnerEntry, Registries } from "./registries.js";
 export type { Outcome, Progress } from "./run-node.js";

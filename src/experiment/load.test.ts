@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { registries } from "../../test/experiment/fakes.mjs";
+import type { TrainedTeam } from "./experiment.js";
 import { parseExperiment } from "./load.js";
 
 const COMPLETE = `name: trial
@@ -36,13 +37,14 @@ const edited = (from: string, to: string) => {
 describe("a complete experiment in ten lines", () => {
   it("is completed with every default", async () => {
     const e = await load(COMPLETE);
+    const teams = e.teams as readonly TrainedTeam[];
     expect(e.environment).toEqual({ id: "fake/line_v1", parameters: { length: 3, slip: 0 } });
-    expect(e.teams.map((t) => [t.name, t.steps, t.defense.name, t.threat])).toEqual([
+    expect(teams.map((t) => [t.name, t.steps, t.defense.name, t.threat])).toEqual([
       ["plain", 1000, "plain", null],
       ["hardened", 1000, "hardening", "liar"],
     ]);
-    expect(e.teams[1]!.defense.options).toEqual({ share: 0.5 });
-    expect(e.teams[0]!.learner.options).toMatchObject({ rate: 0.1, kind: "tabular" });
+    expect(teams[1]!.defense.options).toEqual({ share: 0.5 });
+    expect(teams[0]!.learner.options).toMatchObject({ rate: 0.1, kind: "tabular" });
     expect(e.teams[1]!.description).toBe(
       "trained with hardening against control of speaker_0, ε = 1; fake, 1,000 steps",
     );
@@ -61,9 +63,10 @@ describe("a complete experiment in ten lines", () => {
 
   it("lets a team change single options of the common learner", async () => {
     const e = await load(edited("plain: {}", "plain: { steps: 2_000, learner: { rate: 0.5 } }"));
-    expect(e.teams[0]!.learner).toMatchObject({ name: "fake", options: { rate: 0.5, kind: "tabular" } });
-    expect(e.teams[0]!.steps).toBe(2000);
-    expect(e.teams[1]!.learner.options).toMatchObject({ rate: 0.1 });
+    const teams = e.teams as readonly TrainedTeam[];
+    expect(teams[0]!.learner).toMatchObject({ name: "fake", options: { rate: 0.5, kind: "tabular" } });
+    expect(teams[0]!.steps).toBe(2000);
+    expect(teams[1]!.learner.options).toMatchObject({ rate: 0.1 });
   });
 });
 

@@ -2,11 +2,13 @@
  * From an experiment file to a validated `Experiment`. All mistakes are reported together, one line each, with file,
  * line, column, value and what is expected.
  */
+import path from "node:path";
 import type { z } from "zod";
 import { UserError } from "../core/errors.js";
 import { readText } from "../core/files.js";
 import { suggestion } from "../core/suggest.js";
 import type { EnvironmentDefinition, EnvironmentSpec } from "../env/contract.js";
+import { policyFileSchema, requireGradients, type Team } from "../policy/index.js";
 import { checkThreat, describeThreat, type Threat, threatSchema } from "../threats/index.js";
 import {
   type AdversaryEntry,
@@ -15,10 +17,12 @@ import {
   type Comparison,
   type EnvironmentChoice,
   type Experiment,
+  type GivenTeam,
   slug,
   type TeamEntry,
   UNIFORM,
 } from "./experiment.js";
+import { describeGiven, givenPolicy, importGiven } from "./given-team.js";
 import { type Mistake, mistakesOf, showValue } from "./messages.js";
 import type { Registries } from "./registries.js";
 import {
@@ -52,21 +56,42 @@ export async function parseExperiment(
   overrides: readonly string[],
   registries: Registries,
 ): Promise<Experiment> {
-  const source = YamlSource.parse(file, text, overrides);
-  const reader = new Reader(source, registries);
-  const experiment = await reader.read();
+  const experiment = await readExperiment(YamlSource.parse(file, text, overrides), registries);
   return { ...experiment, source: { file, text, overrides } };
+}
+
+/** Values of an experiment, and where they stand. */
+export interface ExperimentValues {
+  /** The file, or the file that it will be: policy files are named relative to it. */
+  readonly file: string;
+  readonly value: unknown;
+  /**
+   * Place of the value at a path, for messages: "FILE:LINE:COLUMN"; "command line, …" needs no path after it, and ""
+   * stands for a message that says its place itself.
+   * @param key true: the place of the key itself
+   */
+  locate(path: ValuePath, key?: boolean): string;
+}
+
+/** @throws UserError with one line per mistake */
+export function readExperiment(
+  values: ExperimentValues,
+  registries: Registries,
+): Promise<Omit<Experiment, "source">> {
+  return new Reader(values, registries).read();
 }
 
 type Record_ = Readonly<Record<string, unknown>>;
 
 /** Collects mistakes; a section that failed is undefined, and what depends on it is not checked. */
 class Reader {
-  readonly #source: YamlSource;
+  readonly #source: ExperimentValues;
   readonly #registries: Registries;
   readonly #mistakes: Mistake[] = [];
+  /** Teams of policy files, by the place of these. */
+  readonly #given = new Map<ValuePath, Team>();
 
-  constructor(source: YamlSource, registries: Registries) {
+  constructor(source: ExperimentValues, registries: Registries) {
     this.#source = source;
     this.#registries = registries;
   }
@@ -81,6 +106,7 @@ class Reader {
     const training = this.#validate(["training"], trainingSchema, root.training ?? {});
     const teams = this.#teams(root.teams, training, threats, spec);
     const adversaries = this.#adversaries(root.adversaries, threats);
+    this.#requireGradients(adversaries);
     const evaluation = this.#validate(["evaluation"], evaluationSchema, root.evaluation ?? {});
     const report = this.#validate(["report"], reportSchema, root.report ?? {});
     const comparisons =
@@ -107,6 +133,7 @@ class Reader {
     const lines = this.#mistakes.map(({ path, message, key }) => {
       const place = this.#source.locate(path, key);
       const name = formatPath(path);
+      if (place === "") return message;
       return place.startsWith("command line") || name === ""
         ? `${place}: ${message}`
         : `${place}, ${name}: ${message}`;
@@ -284,6 +311,10 @@ class Reader {
       if (!this.#checkName("teams", name, Object.keys(given), UNIFORM)) continue;
       const team = this.#validate(path, teamSchema, value ?? {});
       if (team === undefined || training === undefined) continue;
+      if (team.policies !== undefined) {
+        out.push(...this.#givenTeam(path, name, team, team.policies, spec));
+        continue;
+      }
       const steps = team.steps ?? training.steps;
       if (steps === undefined) this.#add([...path, "steps"], "missing, expected here or as training.steps.");
       const learner = this.#learner(path, team.learner, training.learner);
@@ -303,6 +334,63 @@ class Reader {
       });
     }
     return out;
+  }
+
+  #givenTeam(
+    at: ValuePath,
+    name: string,
+    team: z.output<typeof teamSchema>,
+    files: readonly (string | Record_)[],
+    spec: EnvironmentSpec | undefined,
+  ): GivenTeam[] {
+    for (const key of ["steps", "learner", "defense", "ignore"] as const) {
+      if (team[key] !== undefined)
+        this.#add(
+          [...at, key],
+          `got ${showValue(team[key])}, but a team of policy files is not trained.`,
+          true,
+        );
+    }
+    const directory = path.dirname(this.#source.file);
+    const read = files.map((given, i) => {
+      const place = [...at, "policies", i];
+      const file = this.#validate(
+        place,
+        policyFileSchema,
+        typeof given === "string" ? { file: given } : given,
+      );
+      return file && this.#attempt(place, () => givenPolicy(path.join(directory, file.file), file));
+    });
+    if (spec === undefined || !read.every((r) => r !== undefined)) return [];
+    const policies = read.map((r) => r.policy);
+    const imported = this.#attempt([...at, "policies"], () =>
+      importGiven(
+        policies,
+        read.map((r) => r.bytes),
+        spec,
+      ),
+    );
+    if (imported === undefined) return [];
+    this.#given.set([...at, "policies"], imported);
+    const description = team.description ?? describeGiven(imported);
+    return [{ name, description, threat: null, ignore: {}, policies }];
+  }
+
+  /** What attacks differentiate must have a gradient. */
+  #requireGradients(adversaries: readonly AdversaryEntry[]): void {
+    if (!adversaries.some(({ attack }) => this.#registries.attacks.get(attack.name).whiteBox)) return;
+    for (const [path, team] of this.#given) this.#attempt(path, () => requireGradients(team));
+  }
+
+  /** The result, or undefined with the user's mistake noted. */
+  #attempt<T>(path: ValuePath, action: () => T): T | undefined {
+    try {
+      return action();
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      this.#add(path, error.message);
+      return undefined;
+    }
   }
 
   /** A team's learner options go over the defaults of `training`, unless it names another learner. */

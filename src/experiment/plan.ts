@@ -11,8 +11,11 @@ import {
   CLEAN,
   type EnvironmentChoice,
   type Experiment,
+  type GivenPolicy,
+  type GivenTeam,
+  isGiven,
   slug,
-  type TeamEntry,
+  type TrainedTeam,
   UNIFORM,
 } from "./experiment.js";
 import type { Registries } from "./registries.js";
@@ -52,6 +55,13 @@ export interface TeamNode extends NodeBase {
   readonly ignore: Readonly<Record<string, readonly string[]>>;
 }
 
+/** Reads policy files; one node for all seeds. */
+export interface GivenTeamNode extends NodeBase {
+  readonly kind: "given";
+  readonly team: string;
+  readonly policies: readonly GivenPolicy[];
+}
+
 export interface AdversaryNode extends NodeBase {
   readonly kind: "adversary";
   readonly team: string;
@@ -81,7 +91,7 @@ export interface CellNode extends NodeBase {
   readonly films: number;
 }
 
-export type PlanNode = TeamNode | AdversaryNode | CellNode;
+export type PlanNode = TeamNode | GivenTeamNode | AdversaryNode | CellNode;
 
 /** Nodes in an order in which every one comes after what it needs. */
 export interface Plan {
@@ -111,16 +121,20 @@ export function planExperiment(experiment: Experiment, registries: Registries): 
     ...experiment.adversaries.map((a) => ({ ...a, hidden: false })),
     ...references(experiment, registries),
   ];
+  const given = new Map(
+    experiment.teams.filter(isGiven).map((entry) => [entry.name, givenTeamNode(experiment, entry)]),
+  );
+  nodes.push(...given.values());
   for (const [seedIndex, seed] of experiment.seeds.entries()) {
     const films = seedIndex === 0 ? experiment.evaluation.films : 0;
     const cells: CellNode[] = [cellNode(experiment, seed, films, null, null, null)];
     for (const entry of experiment.teams) {
-      const team = teamNode(experiment, entry, seed);
-      nodes.push(team);
+      const team = isGiven(entry) ? given.get(entry.name)! : teamNode(experiment, entry, seed);
+      if (team.kind === "team") nodes.push(team);
       cells.push(cellNode(experiment, seed, films, team, null, null));
       for (const adversary of columns) {
         const learns = registries.attacks.get(adversary.attack.name).learns;
-        const run = learns ? adversaryNode(experiment, team, adversary) : null;
+        const run = learns ? adversaryNode(experiment, team, adversary, seed) : null;
         if (run !== null) nodes.push(run);
         cells.push(cellNode(experiment, seed, adversary.hidden ? 0 : films, team, adversary, run));
       }
@@ -156,7 +170,26 @@ export function referenceOf(experiment: Experiment, threat: string): string {
   return visible?.name ?? `${REFERENCE_PREFIX}${threat}`;
 }
 
-function teamNode({ environment, threats }: Experiment, entry: TeamEntry, seed: number): TeamNode {
+function givenTeamNode({ environment, seeds }: Experiment, entry: GivenTeam): GivenTeamNode {
+  const { name, policies } = entry;
+  return keyed<GivenTeamNode>(
+    `teams/${slug(name)}`,
+    {
+      kind: "given",
+      label: name,
+      needs: [],
+      environment,
+      seed: seeds[0]!,
+      work: 0,
+      team: name,
+      policies,
+    },
+    // Not the files' names: what is in them decides.
+    { kind: "given", environment, policies: policies.map(({ file: _, ...rest }) => rest) },
+  );
+}
+
+function teamNode({ environment, threats }: Experiment, entry: TrainedTeam, seed: number): TeamNode {
   const { name, steps, learner, defense, ignore } = entry;
   const threat = entry.threat === null ? null : threats[entry.threat]!;
   return keyed<TeamNode>(
@@ -179,18 +212,23 @@ function teamNode({ environment, threats }: Experiment, entry: TeamEntry, seed: 
   );
 }
 
-function adversaryNode(experiment: Experiment, team: TeamNode, entry: AdversaryEntry): AdversaryNode {
+function adversaryNode(
+  experiment: Experiment,
+  team: TeamNode | GivenTeamNode,
+  entry: AdversaryEntry,
+  seed: number,
+): AdversaryNode {
   const { environment } = experiment;
   const { attack, steps, name } = entry;
   const threat = experiment.threats[entry.threat]!;
   return keyed<AdversaryNode>(
-    `adversaries/${slug(team.team)}-vs-${slug(name)}-s${team.seed}`,
+    `adversaries/${slug(team.team)}-vs-${slug(name)}-s${seed}`,
     {
       kind: "adversary",
-      label: `${name} against ${team.team}, seed ${team.seed}`,
+      label: `${name} against ${team.team}, seed ${seed}`,
       needs: [team.key],
       environment,
-      seed: team.seed,
+      seed,
       work: steps,
       team: team.team,
       adversary: name,
@@ -199,7 +237,7 @@ function adversaryNode(experiment: Experiment, team: TeamNode, entry: AdversaryE
       threat,
       steps,
     },
-    { kind: "adversary", team: team.key, attack, threat, steps, seed: team.seed },
+    { kind: "adversary", team: team.key, attack, threat, steps, seed },
   );
 }
 
@@ -207,7 +245,7 @@ function cellNode(
   experiment: Experiment,
   seed: number,
   films: number,
-  team: TeamNode | null,
+  team: TeamNode | GivenTeamNode | null,
   entry: (AdversaryEntry & { hidden: boolean }) | null,
   run: AdversaryNode | null,
 ): CellNode {

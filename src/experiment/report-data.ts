@@ -4,7 +4,7 @@ import { studentInterval } from "../metrics/index.js";
 import type { EffortRow, NamedValue, ReportData, ThreatDefinition } from "../report/data.js";
 import { describeThreat, type Threat } from "../threats/index.js";
 import { type CurveData, type CurveSeries, inferLanguage } from "../views/index.js";
-import { CLEAN } from "./experiment.js";
+import { CLEAN, isGiven } from "./experiment.js";
 import { comparisonsOf, matrixOf, randomPlay } from "./matrix.js";
 import type { AdversaryNode, TeamNode } from "./plan.js";
 import type { Registries } from "./registries.js";
@@ -223,9 +223,18 @@ function threatDefinition(adversary: string, threat: Threat): ThreatDefinition {
 
 function methodsOf({ experiment }: Results): string[] {
   const { episodes } = experiment.evaluation;
-  const seeds = experiment.seeds.length;
+  const seeds = `${experiment.seeds.length} seed${experiment.seeds.length === 1 ? "" : "s"}`;
+  const given = experiment.teams.filter(isGiven).map((team) => team.name);
+  const made = [
+    given.length < experiment.teams.length
+      ? `Every team is trained once per seed (${seeds}), with equal environment steps unless its row says otherwise.`
+      : "",
+    given.length > 0
+      ? `The policies of ${given.join(", ")} were made elsewhere and are the same for every seed (${seeds}): for them a seed decides the episodes, the actions that are drawn and how the attack is found. Their intervals say how well these very policies are measured, and nothing of another training.`
+      : "",
+  ].filter((sentence) => sentence !== "");
   return [
-    `Every team is trained once per seed (${seeds} seed${seeds === 1 ? "" : "s"}), with equal environment steps unless its row says otherwise. A cell's value per seed is the mean over ${episodes} episodes of the sum over steps of the mean reward of the agents. Evaluation episodes are the same for all teams and columns of a seed, and are never trained on.`,
+    `${made.join(" ")} A cell's value per seed is the mean over ${episodes} episodes of the sum over steps of the mean reward of the agents. Evaluation episodes are the same for all teams and columns of a seed, and are never trained on.`,
     "A cell shows the mean over seeds, its 95 % Student interval, and every seed. Columns named adaptive hold an adversary found against the very team of the row; random columns hold behaviour without knowledge in the same threat.",
     "A sentence of the summary calls a team better or worse than another only where their paired test is significant at 5 % after Holm's correction. What is said of one team alone (against random play, under its strongest attack) rests on single paired tests at 5 %. Flags mark cells in which the attack, not the team, may have failed.",
   ];

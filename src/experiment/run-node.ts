@@ -21,8 +21,16 @@ import {
   type Timing,
 } from "./artefacts.js";
 import { cellRecord } from "./cell.js";
+import { importGiven, readGivenPolicies } from "./given-team.js";
 import { lockNode } from "./lock.js";
-import { type AdversaryNode, adversarySeed, type CellNode, type PlanNode, type TeamNode } from "./plan.js";
+import {
+  type AdversaryNode,
+  adversarySeed,
+  type CellNode,
+  type GivenTeamNode,
+  type PlanNode,
+  type TeamNode,
+} from "./plan.js";
 import type { Toolbox } from "./toolbox.js";
 import { versions } from "./versions.js";
 
@@ -63,6 +71,7 @@ export async function runNode(node: PlanNode, context: RunContext): Promise<Outc
   try {
     removeTemporary(folder.directory, 1);
     if (node.kind === "team") return await runTeam(node, folder, context);
+    if (node.kind === "given") return await runGivenTeam(node, folder, context);
     if (node.kind === "adversary") return await runAdversary(node, folder, context);
     return await runCell(node, folder, context);
   } catch (error) {
@@ -86,7 +95,8 @@ type Environments = (
 function environmentsOf(node: PlanNode, { toolbox }: RunContext): Environments {
   const definition = toolbox.registries.environments.get(node.environment.id);
   // A dynamics threat is the same environment with other parameters.
-  const changed = node.kind !== "team" && node.threat?.channel === "dynamics" ? node.threat.parameters : {};
+  const threat = node.kind === "adversary" || node.kind === "cell" ? node.threat : null;
+  const changed = threat?.channel === "dynamics" ? threat.parameters : {};
   const parameters = completeParameters(definition, { ...node.environment.parameters, ...changed });
   return (copies, options) => definition.create(parameters, { copies, ...options });
 }
@@ -130,6 +140,21 @@ async function runTeam(node: TeamNode, folder: NodeFolder, context: RunContext):
   } finally {
     training.close();
   }
+}
+
+/** The policies of a team that was made elsewhere, in the form that trained ones have. */
+async function runGivenTeam(node: GivenTeamNode, folder: NodeFolder, context: RunContext): Promise<Outcome> {
+  const started = performance.now();
+  const files = readGivenPolicies(node.policies);
+  const environment = await environmentsOf(node, context)(1);
+  environment.close();
+  const team = importGiven(node.policies, files, environment.spec);
+  folder.writeState(STATE_FILE, context.toolbox.saveTeam(team));
+  for (const [i, bytes] of files.entries())
+    folder.write(files.length === 1 ? "policy.onnx" : `policy.${i}.onnx`, bytes);
+  writeTiming(folder, { wallSeconds: (performance.now() - started) / 1000, interruptions: 0 });
+  folder.finish(node, null, {});
+  return "done";
 }
 
 // ADVERSARY

@@ -21,6 +21,11 @@ export const teamSchema = z.strictObject({
     .record(z.string(), z.array(z.string()).min(1))
     .optional()
     .describe("observation features that the named agent never sees"),
+  policies: z
+    .array(chosen)
+    .min(1)
+    .optional()
+    .describe("policy files of a team that was made elsewhere; nothing is trained"),
 });
 
 export const adversarySchema = z.strictObject({

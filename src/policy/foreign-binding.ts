@@ -155,7 +155,11 @@ export function bindNames(
     place,
     target,
     options,
-    (role, name) => require(name, `output ${role}=${name}`, outputs, "outputs"),
+    // Any value inside the file will do, too: a policy that only puts out its choice still has logits somewhere.
+    (role, name) =>
+      model.model.nodes.some((node) => node.outputs.includes(name))
+        ? name
+        : require(name, `output ${role}=${name}`, outputs, "outputs"),
   );
   const isValue = head.kind === "q-values" || head.kind === "action";
   return {

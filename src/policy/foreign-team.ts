@@ -4,7 +4,7 @@ import { RandomStream } from "../core/random.js";
 import { suggestion } from "../core/suggest.js";
 import type { EnvironmentSpec, GroupSpec } from "../env/contract.js";
 import { importModel } from "../onnx/index.js";
-import { importPolicy, type OnnxPolicy } from "./foreign.js";
+import { importPolicy, OnnxPolicy } from "./foreign.js";
 import type { BindingOptions } from "./foreign-options.js";
 import type { Team, TeamMember } from "./team.js";
 
@@ -41,6 +41,13 @@ export function importTeam(spec: EnvironmentSpec, files: readonly PolicyFileInpu
     }
   }
   return { environment: spec.id, members };
+}
+
+/**
+ * @throws UserError naming file and operator, where a policy of the team has no gradient with respect to what it sees
+ */
+export function requireGradients(team: Team): void {
+  for (const { policy } of team.members) if (policy instanceof OnnxPolicy) policy.requireGradient();
 }
 
 /** Names of the agents that a file plays. */

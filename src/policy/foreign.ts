@@ -52,6 +52,8 @@ export class OnnxPolicy implements Policy {
   readonly #mask: RowInput | null;
   readonly #agent: ModelValue | null;
   readonly #state: readonly RowInput[];
+  /** Where probabilities come out of a softmax: what goes in. */
+  readonly #logits: SoftmaxInput | null;
 
   /**
    * @throws UserError in one sentence where the file cannot be read, has an operator that is not supported, or does
@@ -73,6 +75,8 @@ export class OnnxPolicy implements Policy {
         : rowInput(this.#input(binding.actionMask), headSize(space), "the action mask", place, this.#target);
     this.#agent = binding.agent === null ? null : this.#agentInput(binding.agent);
     this.#state = binding.state.map(([input]) => stateInput(this.#float(input), this.#obs, place));
+    this.#logits =
+      binding.head.kind === "probabilities" ? softmaxInput(this.#model.model, binding.head.name) : null;
     const weights = Object.entries(this.#model.weights);
     this.layout = new ParamLayout(
       // A graph without weights is a policy too; the flat vector then holds one number that nothing reads.
@@ -112,7 +116,11 @@ export class OnnxPolicy implements Policy {
     for (const [i, [name]] of binding.state.entries()) {
       given[name] = toFile((state as Record<string, Tensor>)[leafName(i)]!, this.#state[i]!);
     }
-    const outputs = this.#model.apply(given, weights);
+    const outputs: Record<string, Tensor> = {};
+    const results = this.#model.apply(given, weights, (name, { tensor }) => {
+      if (tensor !== undefined && this.#isHead(name)) outputs[name] = tensor;
+    });
+    Object.assign(outputs, results);
     const next = binding.state.map(([, output], i) => [
       leafName(i),
       this.#nextState(outputs[output]!, output, this.#state[i]!),
@@ -194,6 +202,13 @@ export class OnnxPolicy implements Policy {
     return t.cast(t.reshape(x, [-1, size]), "float32");
   }
 
+  /** Whether actions are chosen from this value: an output, or one inside. */
+  #isHead(name: string): boolean {
+    const { head } = this.config.binding;
+    if (head.kind === "gaussian") return name === head.mean || name === head.std;
+    return name === head.name || name === this.#logits?.name;
+  }
+
   #distribution(
     outputs: Readonly<Record<string, Tensor>>,
     { actionMask }: PolicyInputs,
@@ -208,6 +223,10 @@ export class OnnxPolicy implements Policy {
       case "logits":
         return { distribution: choice(this.#rows(outputs, head.name)), aux: {} };
       case "probabilities": {
+        // A softmax that has come to rest at 0 and 1 has no gradient in float32; what goes into it still has.
+        const inner = this.#logits === null ? undefined : outputs[this.#logits.name];
+        if (inner !== undefined && [-1, inner.shape.length - 1].includes(this.#logits!.axis))
+          return { distribution: choice(this.#rows(outputs, this.#logits!.name)), aux: {} };
         const p = this.#rows(outputs, head.name);
         return { distribution: choice(t.log(t.maximum(p, TINY))), aux: {} };
       }
@@ -242,8 +261,18 @@ export class OnnxPolicy implements Policy {
     return isShared ? t.cast(t.reshape(x, [size]), "float32") : this.#rows({ [name]: x }, name);
   }
 
+  /** @throws UserError naming the operator through which no gradient flows from actions to observations */
+  requireGradient(): void {
+    try {
+      this.#tryOut((obs, distribution) => t.grad(t.sum(distribution.logProb(distribution.mode())), obs));
+    } catch (error) {
+      if (!(error instanceof t.TensorError)) throw error;
+      throw new UserError(`${this.config.file}: gradient attacks cannot work on it: ${error.message}.`);
+    }
+  }
+
   /** One trace: whatever does not fit is said when the policy is made, not in the middle of an evaluation. */
-  #tryOut(): void {
+  #tryOut(use?: (obs: Tensor, distribution: PolicyDistribution) => void): void {
     t.trace(() => {
       const inputs: PolicyInputs = {
         obs: t.input("obs", [FREE, this.obsSize]),
@@ -260,6 +289,7 @@ export class OnnxPolicy implements Policy {
           `${this.config.file}: its output has ${first!.shape[0]} rows whatever the number of observations; export it with a dynamic first dimension.`,
         );
       }
+      use?.(inputs.obs, distribution);
     });
   }
 }
@@ -269,6 +299,22 @@ function toFile(x: Tensor, { value, axis, rest }: RowInput): Tensor {
   const rows = t.reshape(x, [-1, ...rest]);
   const order = rest.map((_, i) => i + 1);
   return t.cast(t.transpose(rows, [...order.slice(0, axis), 0, ...order.slice(axis)]), value.dtype);
+}
+
+interface SoftmaxInput {
+  readonly name: string;
+  readonly axis: number;
+}
+
+/** The operand of the softmax, or of the exponential of a log-softmax, that a value is; null if it is neither. */
+function softmaxInput({ nodes, opset }: ImportedModel["model"], name: string): SoftmaxInput | null {
+  const maker = (value: string | undefined) => nodes.find((node) => node.outputs[0] === value);
+  const node = maker(name);
+  const softmax = node?.opType === "Exp" ? maker(node.inputs[0]) : node;
+  if (softmax?.opType !== (node?.opType === "Exp" ? "LogSoftmax" : "Softmax")) return null;
+  // Before operator set 13 the axis was 1 where it was not given.
+  const { axis = opset < 13 ? 1 : -1 } = softmax!.attributes;
+  return { name: softmax!.inputs[0]!, axis: Number(axis) };
 }
 
 function bytesOf({ model, file }: OnnxPolicyConfig): Uint8Array {
