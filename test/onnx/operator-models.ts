@@ -77,6 +77,9 @@ const words = (text: string) => text.split(" ");
 
 function cases(type: DataType, opset: number): Case[] {
   const { int, ints, text } = attribute;
+  /** Integers that are an input from an operator set on, and an attribute before. */
+  const since = (first: number, name: string, values: readonly number[]) =>
+    opset >= first ? { literals: [int64(name, values)] } : { attributes: [ints(name, values)] };
   const [x, bool] = [[2, 4], DataType.BOOL];
   const same = { inputs: [x], outputs: [{ shape: x }] };
   const pair = { inputs: [x, x], outputs: [{ shape: x }] };
@@ -143,10 +146,7 @@ function cases(type: DataType, opset: number): Case[] {
       opType,
       inputs: [x],
       outputs: [{ shape: [2, 1] }],
-      // The axes became an input in 18; of ReduceSum in 13.
-      ...(opset >= 18 || opType === "ReduceSum"
-        ? { literals: [int64("axes", [1])] }
-        : { attributes: [ints("axes", [1])] }),
+      ...since(opType === "ReduceSum" ? 13 : 18, "axes", [1]),
     })),
     ...words("ArgMax ArgMin").map((opType) => ({
       opType,
@@ -166,15 +166,14 @@ function cases(type: DataType, opset: number): Case[] {
     { opType: "Reshape", inputs: [x], literals: [int64("shape", [4, -1])], outputs: [{ shape: [4, 2] }] },
     { opType: "Expand", inputs: [x], literals: [int64("shape", [3, 2, 4])], outputs: [{ shape: [3, 2, 4] }] },
     { opType: "Tile", inputs: [x], literals: [int64("repeats", [2, 1])], outputs: [{ shape: [4, 4] }] },
-    { opType: "Squeeze", inputs: [[1, 4]], literals: [int64("axes", [0])], outputs: [{ shape: [4] }] },
-    { opType: "Unsqueeze", inputs: [x], literals: [int64("axes", [0])], outputs: [{ shape: [1, 2, 4] }] },
+    { opType: "Squeeze", inputs: [[1, 4]], ...since(13, "axes", [0]), outputs: [{ shape: [4] }] },
+    { opType: "Unsqueeze", inputs: [x], ...since(13, "axes", [0]), outputs: [{ shape: [1, 2, 4] }] },
     { opType: "Concat", inputs: [x, x], attributes: [int("axis", 0)], outputs: [{ shape: [4, 4] }] },
     {
       opType: "Split",
-      inputs: [x],
-      literals: [int64("split", [1, 3])],
-      attributes: [int("axis", 1)],
-      outputs: [{ shape: [2, 1] }, { shape: [2, 3] }],
+      inputs: [[4, 2]],
+      ...since(13, "split", [1, 3]),
+      outputs: [{ shape: [1, 2] }, { shape: [3, 2] }],
     },
     {
       opType: "Slice",
@@ -305,7 +304,7 @@ function cases(type: DataType, opset: number): Case[] {
 
 /**
  * @param type  element type of the float inputs
- * @param opset not every operator exists at every opset
+ * @param opset 11 or later; not every operator exists at every opset
  */
 export function operatorModels(type: DataType.FLOAT | DataType.DOUBLE, opset: number): OperatorModel[] {
   return cases(type, opset).map((c) => {
