@@ -4,7 +4,7 @@ import { type Initializer, xavierUniform } from "./init.js";
 import { linear } from "./layers.js";
 import type { ParamSpec } from "./params.js";
 
-/** L queries look at S keys; leading axes (rows, stacked agents) agree or broadcast. */
+/** L queries look at S keys; leading axes agree. With stacked parameters of n agents: [..., n, L, E] and so on. */
 export interface AttentionInputs {
   /** [..., L, E] */
   readonly query: Tensor;

@@ -17,7 +17,6 @@ import {
 } from "../tensor/index.js";
 import { constantInit, type Initializer, normalInit, orthogonal, zerosInit } from "./init.js";
 import type { Module } from "./params.js";
-import { alongRows } from "./stacked.js";
 
 export type Activation = "tanh" | "relu";
 
@@ -61,18 +60,14 @@ export function layerNorm(name: string, size: number): Module {
     forward: (params, x) => {
       const centred = sub(x, rowMean(x, size));
       const scale = sqrt(add(rowMean(square(centred), size), 1e-5));
-      const normal = div(centred, scale);
-      return named(
-        add(mul(normal, alongRows(params[gain.name]!, x)), alongRows(params[bias.name]!, x)),
-        name,
-      );
+      return named(add(mul(div(centred, scale), params[gain.name]!), params[bias.name]!), name);
     },
   };
 }
 
 /**
  * A learnt vector for each of `count` ids, parameter `name/weight` [count, size]; `forward` takes int32 ids of any
- * shape and gives [..., size]. Rows are taken by a product with one-hot vectors: its gradient adds in one order on any
+ * shape [...] and gives [..., size]. Rows are taken by a product with one-hot vectors: its gradient adds in one order on any
  * number of threads, which that of a row gather does not. An id outside [0, count) gives zeros.
  *
  * @param options.init default normalInit(1), as in PyTorch

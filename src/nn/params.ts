@@ -69,7 +69,7 @@ export class ParamLayout {
    * with respect to the vector is therefore one Concat. A constant vector becomes one constant for each.
    *
    * From the vectors of n stacked agents [n, P], a matrix [in, out] becomes [n, in, out]; what has fewer axes also gets
-   * a row axis, along which it broadcasts against [n, B, size]: a vector [size] becomes [n, 1, size]. See
+   * a row axis, to broadcast against [..., n, B, size]: a vector [size] becomes [n, 1, size]. See
    * `stackedLayout`.
    *
    * @param flat [P] or [n, P]

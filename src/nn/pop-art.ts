@@ -2,12 +2,12 @@ import { add, cast, div, mul, sub, type Tensor } from "../tensor/index.js";
 import { type NormalizerState, type ValueNormalizerOptions, valueNormalizer } from "./value-normalizer.js";
 
 /** The last layer of a critic: unnormalised value = std · (h · weight + bias) + mean. */
-export interface PopArtHead {
+export type PopArtHead = {
   /** [in, K]; stacked agents [n, in, K] */
   readonly weight: Tensor;
   /** [K]; stacked agents [n, 1, K] */
   readonly bias: Tensor;
-}
+};
 
 /**
  * PopArt (van Hasselt 2016, proposition 1): a value normaliser that, when its statistics change, rescales the critic's

@@ -1,15 +1,15 @@
 import { UserError } from "../core/errors.js";
 import type { RandomStream } from "../core/random.js";
-import { reshape, type Tensor, TensorError } from "../tensor/index.js";
 import type { ParamLayout } from "./params.js";
 
 /**
  * Agents with parameters of their own and networks of one shape, run as one batched program: parameters [n, P], one
- * flat vector for each agent, inputs [n, B, I]. One run with few large products takes the place of n runs.
+ * flat vector for each agent; inputs [n, B, I], or [..., n, B, I] where there are more axes (time). One run with few
+ * large products takes the place of n runs.
  *
- * Modules, distributions and policies need no second form: `layout.unpack` gives the parameters of [n, P] a leading
- * agent axis and a row axis to broadcast along, and `linear` multiplies agent by agent what has one. Optimisers update
- * [n, P] as if each agent were alone, and `clipGlobalNorm(gradient, maxNorm, { axes: -1 })` clips each by its own norm.
+ * Modules, cells, distributions and policies need no second form. `layout.unpack` gives the parameters of [n, P] the
+ * shapes [n, in, out] and [n, 1, size], which broadcast; `linear` multiplies agent by agent. Optimisers update [n, P] as
+ * if each agent were alone, and `clipGlobalNorm(gradient, maxNorm, { axes: -1 })` clips each by its own norm.
  */
 export interface StackedLayout {
   /** [n, P] */
@@ -49,17 +49,4 @@ export function stackedLayout(layout: ParamLayout, agents: number): StackedLayou
       return params;
     },
   };
-}
-
-/**
- * A vector parameter as it broadcasts against x: as it is for one agent; [n, 1, size] → [n, 1, …, 1, size] for stacked
- * agents whose rows have several axes.
- */
-export function alongRows(parameter: Tensor, x: Tensor): Tensor {
-  const [count, , size] = parameter.shape;
-  const rank = x.shape.length;
-  if (parameter.shape.length !== 3 || rank === 3) return parameter;
-  if (rank < 2)
-    throw new TensorError(`stacked parameter ${parameter}: got ${x}, expected [${count}, …, ${size}]`);
-  return reshape(parameter, [count!, ...new Array<number>(rank - 2).fill(1), size!]);
 }

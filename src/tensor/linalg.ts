@@ -1,6 +1,6 @@
 import { add } from "./elementwise.js";
 import { apply, type Tensor } from "./graph.js";
-import { reshape } from "./movement.js";
+import { reshape, transpose } from "./movement.js";
 import { FREE } from "./operators.js";
 import { formatDims, hasFree, isFloat, sameShape, TensorError } from "./shape.js";
 
@@ -22,12 +22,12 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
 }
 
 /**
- * x · w + b, for one layer or for n stacked layers with weights of their own.
+ * x · w + b, for one layer or for n stacked layers, each with its own weights for its own rows.
  *
- * @param x [..., in]; stacked: [n, ..., in]
+ * @param x [..., in]; stacked: [..., n, B, in]
  * @param w [in, out]; stacked: [n, in, out]
  * @param b [out]; stacked: [n, 1, out]
- * @returns [..., out]; stacked: [n, ..., out]
+ * @returns [..., out]; stacked: [..., n, B, out]
  */
 export function linear(x: Tensor, w: Tensor, b?: Tensor): Tensor {
   if (w.shape.length === 3) return stackedLinear(x, w, b);
@@ -52,13 +52,13 @@ export function linear(x: Tensor, w: Tensor, b?: Tensor): Tensor {
   return reshape(rows, [...x.shape.slice(0, -1), w.shape[1]!]);
 }
 
-/** One batched product: x [n, ..., in], w [n, in, out], b [n, 1, out] → [n, ..., out]. */
+/** One batched product: x [..., n, B, in], w [n, in, out], b [n, 1, out] → [..., n, B, out]. */
 function stackedLinear(x: Tensor, w: Tensor, b: Tensor | undefined): Tensor {
   const [count, size, outputs] = w.shape as [number, number, number];
   const rank = x.shape.length;
-  if (rank < 2 || hasFree(x.shape) || x.shape[0] !== count || x.shape[rank - 1] !== size) {
+  if (rank < 3 || hasFree(x.shape) || x.shape[rank - 3] !== count || x.shape[rank - 1] !== size) {
     throw new TensorError(
-      `linear: input ${formatDims(x.shape)} and stacked weight ${formatDims(w.shape)} do not fit, expected [n, …, in] of static sizes and [n, in, out]`,
+      `linear: input ${formatDims(x.shape)} and stacked weight ${formatDims(w.shape)} do not fit, expected […, n, B, in] of static sizes and [n, in, out]`,
     );
   }
   if (b !== undefined && !sameShape(b.shape, [count, 1, outputs])) {
@@ -66,6 +66,10 @@ function stackedLinear(x: Tensor, w: Tensor, b: Tensor | undefined): Tensor {
       `linear: bias ${formatDims(b.shape)} does not fit stacked weight ${formatDims(w.shape)}, expected [n, 1, out]`,
     );
   }
-  const y = matmul(reshape(x, [count, -1, size]), w);
-  return reshape(b === undefined ? y : add(y, b), [...x.shape.slice(0, -1), outputs]);
+  // Axes before the layers' are rows too: with them moved there, the derivative of w is one product and not a sum.
+  const lead = Array.from({ length: rank - 3 }, (_, axis) => axis);
+  const rows = transpose(x, [rank - 3, ...lead, rank - 2, rank - 1]);
+  const y = matmul(reshape(rows, [count, -1, size]), w);
+  const spread = reshape(b === undefined ? y : add(y, b), [...rows.shape.slice(0, -1), outputs]);
+  return transpose(spread, [...lead.map((axis) => axis + 1), 0, rank - 2, rank - 1]);
 }

@@ -38,8 +38,10 @@ const float = (...shape: number[]): Input => ({ shape, kind: "float" });
 const positive = (...shape: number[]): Input => ({ shape, kind: "positive" });
 const dim = fc.integer({ min: 1, max: 3 });
 const dims = (count: number) => fc.array(dim, { minLength: count, maxLength: count });
-/** Leading axes: rows, or stacked rows. */
+/** Rows, or rows with one axis more. */
 const rows = fc.array(dim, { minLength: 1, maxLength: 2 });
+/** Axes before the agents'. */
+const axes = fc.array(dim, { maxLength: 2 });
 
 /** Networks small in value as after initialisation, so that nothing saturates. */
 const half = (x: Tensor) => mul(x, 0.5);
@@ -90,12 +92,12 @@ const gaussian = (build: (pi: ReturnType<typeof squashedGaussian>, x: Tensor) =>
     }),
   );
 
-/** A module on stacked parameters [n, P] and rows [n, ..., in]. */
+/** A module on stacked parameters [n, P] and rows [..., n, B, in]. */
 const stackedCase = (module: Module, inputSize: number, offset: readonly number[] = []) =>
-  fc.tuple(dim, rows).map(([n, lead]): Case => {
+  fc.tuple(dims(2), axes).map(([[n, B], lead]): Case => {
     const layout = layoutOf(module);
     return {
-      inputs: [float(n, layout.size), float(n, ...lead, inputSize)],
+      inputs: [float(n!, layout.size), float(...lead, n!, B!, inputSize)],
       build: ([params, x]) => {
         const rows = offset.length === 0 ? x! : add(x!, constant(arrayFrom([inputSize], x!.dtype, offset)));
         return module.forward(layout.unpack(half(params!)), rows);
@@ -104,8 +106,8 @@ const stackedCase = (module: Module, inputSize: number, offset: readonly number[
   });
 
 export const nnCases: Readonly<Record<string, fc.Arbitrary<Case>>> = {
-  "linear layers of stacked agents": fc.tuple(dims(4), rows).map(([[n, I, O], lead]) => ({
-    inputs: [float(n!, ...lead, I!), float(n!, I!, O!), float(n!, 1, O!)],
+  "linear layers of stacked agents": fc.tuple(dims(4), axes).map(([[n, B, I, O], lead]) => ({
+    inputs: [float(...lead, n!, B!, I!), float(n!, I!, O!), float(n!, 1, O!)],
     build: ([x, w, b]) => linear(x!, w!, b!),
   })),
   // The entries of a row are kept apart: where they are almost equal, differences cannot follow the curvature.
@@ -126,9 +128,9 @@ export const nnCases: Readonly<Record<string, fc.Arbitrary<Case>>> = {
     inputs: [float(count, size), { shape, kind: { below: count } }],
     build: ([table, ids]) => embedding("e", count, size).forward({ "e/weight": table! }, ids!),
   })),
-  "embedding of stacked agents": fc.tuple(dim, rows, dim, dim).map(([n, shape, count, size]) => ({
-    inputs: [float(n, count, size), { shape: [n, ...shape], kind: { below: count } }],
-    build: ([table, ids]) => embedding("e", count, size).forward({ "e/weight": table! }, ids!),
+  "embedding of stacked agents": fc.tuple(dims(4), axes).map(([[n, B, count, size], lead]) => ({
+    inputs: [float(n!, count!, size!), { shape: [...lead, n!, B!], kind: { below: count! } }],
+    build: ([table, ids]) => embedding("e", count!, size!).forward({ "e/weight": table! }, ids!),
   })),
 
   "squashed Gaussian, sample": gaussian((pi, noise) => {
@@ -168,7 +170,7 @@ export const nnCases: Readonly<Record<string, fc.Arbitrary<Case>>> = {
     const layer = multiHeadAttention("a", { size: 2, heads: 2 });
     const layout = layoutOf(layer);
     return {
-      inputs: [float(n!, layout.size), float(n!, B!, L!, 2), float(n!, B!, S!, 2)],
+      inputs: [float(n!, layout.size), float(B!, n!, L!, 2), float(B!, n!, S!, 2)],
       build: ([params, query, key]) =>
         layer.forward(layout.unpack(half(params!)), { query: query!, key: key!, value: key! }).output,
     };
