@@ -153,6 +153,8 @@ function split(c: NodeContext): readonly Tensor[] {
   const count = c.node.outputs.length;
   if (c.opset >= 18 && c.int("num_outputs", count) !== count)
     throw c.fail(`attribute "num_outputs" is ${c.int("num_outputs")}, but it has ${count} outputs`);
+  if (sizes !== undefined && sizes.length !== count)
+    throw c.fail(`it splits into ${sizes.length} parts, but has ${count} outputs`);
   if (sizes !== undefined) return t.split(x, sizes, axis);
   if (size === FREE) throw c.fail("it splits the rows, which are free here");
   const part = Math.ceil(size / count);
