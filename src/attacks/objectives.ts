@@ -18,6 +18,7 @@ import {
   type Tensor,
   where,
 } from "../tensor/index.js";
+import type { ObservationThreat } from "../threats/index.js";
 
 export type AttackObjective = "cross-entropy" | "margin";
 
@@ -44,9 +45,16 @@ export function objectiveOf(
   return logits.map((z, d) => marginRatio(z, actions[d]!)).reduce((a, b) => add(a, b));
 }
 
-/** @throws UserError if the objective needs discrete actions and a member of the team has none */
-export function requireActions(attack: string, objective: AttackObjective, team: Team): void {
-  const box = objective === "margin" ? team.members.find((m) => m.policy.space.kind === "box") : undefined;
+/** @throws UserError if the objective needs discrete actions and an agent that the threat names has none */
+export function requireActions(
+  attack: string,
+  objective: AttackObjective,
+  team: Team,
+  threat: ObservationThreat,
+): void {
+  if (objective !== "margin") return;
+  const isHit = (agent: string) => threat.agents === "all" || threat.agents.includes(agent);
+  const box = team.members.find((m) => m.policy.space.kind === "box" && m.agents.some(isHit));
   if (box === undefined) return;
   throw new UserError(
     `attack "${attack}": got the objective "margin" against "${box.name}", whose actions are continuous; expected discrete actions. Use "cross-entropy".`,

@@ -405,11 +405,11 @@ describe("every search", () => {
 });
 
 describe("the attack", () => {
-  const start = (options: object, kind: "discrete" | "box" = "discrete") => {
+  const start = (options: object, kind: "discrete" | "box" = "discrete", agents = ["a"]) => {
     const space = kind === "box" ? ({ kind, low: [-1], high: [1] } as const) : ({ kind, n: 2 } as const);
     const policy = smallPolicy({ obsSize: 2, space });
-    const team = { environment: "test", members: [{ name: "drivers", policy }] };
-    const threat = { channel: "observation", norm: "linf", knowledge: "white-box" };
+    const team = { environment: "test", members: [{ name: "drivers", agents: ["a", "b"], policy }] };
+    const threat = { channel: "observation", agents, norm: "linf", knowledge: "white-box" };
     return pgd.start({ runtime, threat, team } as never, pgd.options.parse(options));
   };
 
@@ -443,5 +443,7 @@ describe("the attack", () => {
     );
     await expect(start({ objective: "margin" })).resolves.toBeDefined();
     await expect(start({}, "box")).resolves.toBeDefined();
+    // Others of the team may have continuous actions.
+    await expect(start({ objective: "margin" }, "box", ["elsewhere"])).resolves.toBeDefined();
   });
 });

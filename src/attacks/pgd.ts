@@ -50,8 +50,10 @@ export const pgd: AttackDefinition<z.output<typeof options>> = {
   whiteBox: true,
   learns: false,
   async start({ runtime, threat, team }, { iterations, stepSize, momentum, keep, ...rest }) {
-    if (threat.channel === "observation") requireBall("pgd", threat.norm);
-    requireActions("pgd", rest.objective, team);
+    if (threat.channel === "observation") {
+      requireBall("pgd", threat.norm);
+      requireActions("pgd", rest.objective, team, threat);
+    }
     const isAdaptive = rest.stepRule === "adaptive";
     const perturber = new GradientPerturber("pgd", runtime, {
       ...rest,

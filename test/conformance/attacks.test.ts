@@ -19,6 +19,12 @@ describe("every registered attack keeps the contract", () => {
       expect(await checkAttack({ definition, small: options[name] ?? {}, team })).toEqual([]);
     });
   }
+
+  it("pgd with restarts, momentum and adaptive steps", async () => {
+    const small = { stepRule: "adaptive", restarts: 2, iterations: 6 };
+    for (const team of [{}, { recurrent: 8 }])
+      expect(await checkAttack({ definition: attacks.get("pgd"), small, team })).toEqual([]);
+  });
 });
 
 type Mutable = { -readonly [K in keyof AdversaryTraining]: AdversaryTraining[K] };
