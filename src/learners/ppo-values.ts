@@ -120,8 +120,21 @@ export class RolloutValues {
     before.set((this.carried as NdArray<"float32">).data);
     before.set(after.subarray(0, (steps - 1) * size), size);
     const next = after.slice((steps - 1) * size, steps * size);
+    this.#forget(next);
     this.carried = f32([sequences, this.networks.critic.stateSize], next);
     return { value: value!, memory: after };
+  }
+
+  /** Of episodes that are not the learner's nothing is kept. */
+  #forget(carried: Float32Array): void {
+    const { steps, copies, agents: n, criticWeight } = this.buffer;
+    const H = this.networks.critic.stateSize;
+    const share = n / this.#width;
+    for (let r = 0; r < copies * this.#width; r++) {
+      const last = (steps - 1) * copies * n + r * share;
+      if (criticWeight.subarray(last, last + share).every((w) => w === 0))
+        carried.fill(0, r * H, (r + 1) * H);
+    }
   }
 
   /** What was remembered when episodes were cut: the memory after the step, before it is zeroed. */

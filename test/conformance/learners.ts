@@ -6,6 +6,7 @@ import { z } from "zod";
 import { NonFiniteError, UserError } from "../../src/core/errors.js";
 import { RandomStream } from "../../src/core/random.js";
 import { decodeSafetensors, encodeSafetensors } from "../../src/core/safetensors.js";
+import { flattenTree } from "../../src/core/tree.js";
 import type { Environment, EnvironmentDefinition } from "../../src/env/contract.js";
 import { batchScalar } from "../../src/env/scalar.js";
 import type {
@@ -327,7 +328,9 @@ class Suite {
           const O = obs.length / actorWeight.length;
           for (let row = 0; row < actorWeight.length; row++) {
             if (!noisy || actorWeight[row] === 1) continue;
-            for (let i = 0; i < O; i++) obs[row * O + i] = 100 * stream.normal();
+            // Whoever remembers hears all of an episode of its own.
+            const remembered = criticWeight[row] === 1 && flattenTree(buffer.state).length > 0;
+            if (!remembered) for (let i = 0; i < O; i++) obs[row * O + i] = 100 * stream.normal();
             logProb[row] = stream.normal();
             if (criticWeight[row] === 0) reward[row] = 100 * stream.normal();
           }

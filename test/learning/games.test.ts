@@ -1,8 +1,8 @@
 /** The tasks of the learning tests keep the environment contract, too. */
 import { expect, it } from "vitest";
 import { checkEnvironment } from "../../src/env/conformance.js";
-import { bandit, relay } from "./games.js";
+import { bandit, recall, relay } from "./games.js";
 
-it.each([bandit, relay])("$id keeps the contract", async (definition) => {
+it.each([bandit, relay, recall])("$id keeps the contract", async (definition) => {
   expect(await checkEnvironment(definition)).toEqual([]);
 });

@@ -122,3 +122,53 @@ export const relay = batchScalar({
     };
   },
 });
+
+/**
+ * A cue of 3 is seen once, at the start; after `delay` blank steps it has to be answered, for 1. The optimum is 1, and
+ * needs a memory: whoever sees only the present observation earns ⅓.
+ */
+export const recall = batchScalar({
+  id: "fixture/recall_v0",
+  summary: "Answer with the cue that was shown at the start.",
+  source: "own",
+  parameters: { delay: z.int().min(1).default(3).describe("blank steps between cue and answer") },
+  describe: () => ({
+    groups: [
+      {
+        name: "players",
+        agents: ["player_0"],
+        features: [
+          { name: "cue", size: 3, kind: "one-hot", low: 0, high: 1 },
+          { name: "answer", size: 1, kind: "mask", low: 0, high: 1 },
+        ],
+        action: { kind: "discrete", n: 3 },
+      },
+    ],
+    savedNumbers: 2,
+  }),
+  create: ({ delay }) => {
+    let cue = 0;
+    let t = 0;
+    const view = () => ({
+      obs: { player_0: [...[0, 1, 2].map((k) => (t === 0 && k === cue ? 1 : 0)), t === delay ? 1 : 0] },
+    });
+    return {
+      reset: ({ reset }) => {
+        cue = reset.int(3);
+        t = 0;
+        return view();
+      },
+      step: ({ player_0 }) => {
+        const over = t === delay;
+        const reward = over && player_0 === cue ? 1 : 0;
+        t++;
+        return { ...view(), reward: { player_0: reward }, terminated: over };
+      },
+      saveState: () => [cue, t],
+      loadState: (numbers) => {
+        [cue, t] = [numbers[0]!, numbers[1]!];
+        return view();
+      },
+    };
+  },
+});

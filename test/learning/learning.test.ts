@@ -8,7 +8,7 @@ import type { Team } from "../../src/policy/index.js";
 import { threatSchema } from "../../src/threats/index.js";
 import { twoStep, twoStepReturns } from "../games/index.js";
 import { createEnvironment, runtime } from "../support/rollouts.js";
-import { bandit, relay } from "./games.js";
+import { bandit, recall, relay } from "./games.js";
 
 type Options = Readonly<Record<string, unknown>>;
 
@@ -20,6 +20,8 @@ interface Task {
   /** The optimum, and what a good learner's greedy team must reach. */
   readonly optimum: number;
   readonly enough: number;
+  /** What nobody without a memory can pass; absent: none is needed. */
+  readonly forgetful?: number;
 }
 
 /** What every learner must solve; options by learner, in several forms. */
@@ -30,6 +32,14 @@ const forms: Readonly<Record<string, Readonly<Record<string, Options>>>> = {
     "MAPPO, separate": { critic: "centralised", sharing: "separate" },
     "IPPO, shared": { critic: "independent", sharing: "group" },
     "IPPO, separate": { critic: "independent", sharing: "separate" },
+  },
+};
+
+/** The forms with a memory, for what can only be learned with one. */
+const recurrent: typeof forms = {
+  ppo: {
+    "MAPPO with a memory": { critic: "centralised", recurrent: 16 },
+    "IPPO with a memory": { critic: "independent", recurrent: 16 },
   },
 };
 
@@ -56,6 +66,14 @@ const tasks: Readonly<Record<string, Task>> = {
     options: { copies: 16, rolloutSteps: 8 },
     optimum: 1,
     enough: 1,
+  },
+  "a cue to be remembered": {
+    game: recall,
+    steps: 16 * 16 * 60,
+    options: { copies: 16, rolloutSteps: 16, chunk: 4 },
+    optimum: 1,
+    enough: 1,
+    forgetful: 1 / 3,
   },
   "turns, paid while waiting": {
     game: relay,
@@ -105,8 +123,11 @@ async function greedyReturn(task: Task, team: Team): Promise<number> {
 
 for (const name of learners.names()) {
   describe(name, () => {
-    for (const [form, options] of Object.entries(forms[name] ?? { default: {} })) {
+    const all = { ...(forms[name] ?? { default: {} }), ...recurrent[name] };
+    for (const [form, options] of Object.entries(all)) {
       for (const [what, task] of Object.entries(tasks)) {
+        const remembers = recurrent[name]?.[form] !== undefined;
+        if (remembers !== (task.forgetful !== undefined)) continue;
         it(`${form}: ${what}`, async () => {
           for (const seed of [0, 1, 2]) {
             const result = await greedyReturn(task, await train(task, name, options, seed));
@@ -118,6 +139,18 @@ for (const name of learners.names()) {
     }
   });
 }
+
+describe("a task for the memory", () => {
+  it("is beyond a learner without one", async () => {
+    const [task] = Object.values(tasks).filter((t) => t.forgetful !== undefined);
+    for (const name of Object.keys(recurrent)) {
+      const [form] = Object.values(forms[name]!);
+      const result = await greedyReturn(task!, await train(task!, name, form!, 0));
+      // 100 episodes scatter by 0.047.
+      expect(result).toBeLessThan(task!.forgetful! + 0.2);
+    }
+  });
+});
 
 describe("the tasks", () => {
   it.each(Object.keys(tasks))("are no gift, untrained teams fall short: %s", async (what) => {
