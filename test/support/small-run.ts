@@ -18,8 +18,14 @@ export interface SmallRun {
 /**
  * MAPPO for `iterations` iterations of 8 copies × 25 steps in simple_spread, three agents, seed 0.
  * Plain numbers come back, which a page can hand over.
+ *
+ * @param options PPO's, beside those that make the run small
  */
-export async function trainSmallRun(runtime: Runtime, iterations: number): Promise<SmallRun> {
+export async function trainSmallRun(
+  runtime: Runtime,
+  iterations: number,
+  options: Readonly<Record<string, unknown>> = {},
+): Promise<SmallRun> {
   const [copies, steps] = [8, 25];
   const environment = await createEnvironment("mpe/simple_spread", {}, { copies });
   const learner = ppo.create(
@@ -34,7 +40,14 @@ export async function trainSmallRun(runtime: Runtime, iterations: number): Promi
       rewardWeights: null,
       ignore: {},
     },
-    ppoOptions.parse({ copies, rolloutSteps: steps, hidden: [32, 32], epochs: 4, minibatches: 2 }),
+    ppoOptions.parse({
+      copies,
+      rolloutSteps: steps,
+      hidden: [32, 32],
+      epochs: 4,
+      minibatches: 2,
+      ...options,
+    }),
   );
   const tally = new Tally();
   const rollout = new Rollout({
