@@ -1,4 +1,5 @@
 /** Teams that were made elsewhere: their policy files, read, checked against their hashes, and imported. */
+import path from "node:path";
 import { UserError } from "../core/errors.js";
 import { readBytes } from "../core/files.js";
 import { sha256Hex } from "../core/hash.js";
@@ -51,7 +52,7 @@ export function describeGiven(team: Team): string {
     if (config.kind !== "onnx") return policy.config.kind;
     const { head, mode } = config.binding;
     const memory = config.binding.state.length > 0 ? ", recurrent" : "";
-    return `${config.file}: ${policy.layout.size.toLocaleString("en-US")} weights, ${head.kind}${memory}, ${mode === "greedy" ? "greedy" : "sampled"}`;
+    return `${path.basename(config.file)}: ${policy.layout.size.toLocaleString("en-US")} weights, ${head.kind}${memory}, ${mode === "greedy" ? "greedy" : "sampled"}`;
   });
   return [...new Set(parts)].join("; ");
 }

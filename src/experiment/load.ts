@@ -359,7 +359,7 @@ class Reader {
         policyFileSchema,
         typeof given === "string" ? { file: given } : given,
       );
-      return file && this.#attempt(place, () => givenPolicy(path.join(directory, file.file), file));
+      return file && this.#attempt(place, () => givenPolicy(inFolder(directory, file.file), file));
     });
     if (spec === undefined || !read.every((r) => r !== undefined)) return [];
     const policies = read.map((r) => r.policy);
@@ -534,6 +534,9 @@ class Reader {
     });
   }
 }
+
+/** Relative names are relative to the folder; without `resolve`, so that results hold no more of a path than was given. */
+const inFolder = (folder: string, file: string) => (path.isAbsolute(file) ? file : path.join(folder, file));
 
 /** Where the file names none: every defended team against the first plain one, in all columns. */
 function defaultComparisons(

@@ -1,4 +1,5 @@
 /** From an experiment's folder to everything that its report shows. */
+import path from "node:path";
 import type { Film } from "../core/film.js";
 import { studentInterval } from "../metrics/index.js";
 import type { EffortRow, NamedValue, ReportData, ThreatDefinition } from "../report/data.js";
@@ -54,6 +55,12 @@ export function reportData(root: string, registries: Registries): ReportData {
     },
     versions: [
       { name: "environment", value: experiment.environment.id },
+      ...experiment.teams.filter(isGiven).flatMap(({ policies }) =>
+        policies.map(({ file, sha256 }) => ({
+          name: path.basename(file),
+          value: `SHA-256 ${sha256.slice(0, 16)}…`,
+        })),
+      ),
       ...Object.entries(versions()).map(([name, value]) => ({ name, value })),
     ],
     methods: methodsOf(results),

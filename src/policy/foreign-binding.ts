@@ -150,6 +150,9 @@ export function bindNames(
       `its input "${left[0]}" is no observation, action mask, agent or carried state by its name; say what it is with input actionMask=${left[0]}, input agent=${left[0]} or state ${left[0]}=OUTPUT.`,
     );
   }
+  // A file that sees something else is said to, before anything is said of what it does.
+  const observed = model.inputs.find((v) => v.name === found.obs)!;
+  rowInput(observed, target.group.obsSize, "the observation", place, target);
   const head = findHead(
     outputs.filter((n) => ![...state.values()].includes(n)),
     place,

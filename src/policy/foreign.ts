@@ -261,14 +261,15 @@ export class OnnxPolicy implements Policy {
     return isShared ? t.cast(t.reshape(x, [size]), "float32") : this.#rows({ [name]: x }, name);
   }
 
-  /** @throws UserError naming the operator through which no gradient flows from actions to observations */
+  /** @throws UserError where no gradient flows from the choice of actions to the observation */
   requireGradient(): void {
-    try {
-      this.#tryOut((obs, distribution) => t.grad(t.sum(distribution.logProb(distribution.mode())), obs));
-    } catch (error) {
-      if (!(error instanceof t.TensorError)) throw error;
-      throw new UserError(`${this.config.file}: gradient attacks cannot work on it: ${error.message}.`);
-    }
+    this.#tryOut((obs, distribution) => {
+      const slope = t.grad(t.sum(distribution.logProb(distribution.mode())), obs);
+      if (t.constantNumber(slope) !== 0) return;
+      throw new UserError(
+        `${this.config.file}: no gradient flows from its actions to its observation (an argmax, a comparison or whole numbers are between), and gradient attacks would do nothing; name a value before that with output logits=NAME, or use another attack.`,
+      );
+    });
   }
 
   /** One trace: whatever does not fit is said when the policy is made, not in the middle of an evaluation. */
