@@ -110,15 +110,14 @@ export class InputBinder {
 
   #findAxes(axes: ReadonlyMap<string, number>): (name: string) => number | undefined {
     const model = this.#model;
-    const cure = "export it with a dynamic batch dimension";
     if (model.inputs.some(({ shape }) => shape.some((d) => typeof d === "string"))) {
       const [name] = axes.keys();
       throw new UserError(
-        `${this.#place}, input "${shorten(name!)}": its rows are fixed at 1 while other sizes are named; ${cure} of every input`,
+        `${this.#place}, input "${shorten(name!)}": its rows are fixed at 1 while other sizes are named; ${CURE} of every input`,
       );
     }
     if (model.nodes.some(({ attributes }) => Object.values(attributes).some(isGraph)))
-      throw new UserError(`${this.#place}: it was exported for one row and has loops; ${cure}`);
+      throw new UserError(`${this.#place}: it was exported for one row and has loops; ${CURE}`);
     return trace((graph) => {
       const found = new Map<string, number>();
       const scope = new Scope(model.opset, { count: FREE, axisOf: undefined }, (name, { tensor }) => {
@@ -129,17 +128,33 @@ export class InputBinder {
         scope.set(value.name, tensorValue(freeInput(graph, value, axes.get(value.name))));
       }
       const names = model.outputs.map(({ name }) => name);
-      const outputs = runGraph({ ...model, inputs: [], outputs: names }, scope, this.#place);
+      const outputs = this.#orCure(() =>
+        runGraph({ ...model, inputs: [], outputs: names }, scope, this.#place),
+      );
       const mixing = firstMixing(outputs);
       if (mixing !== undefined) {
         const name = graph.nameOf(mixing);
         const what = name === undefined ? `one of its values (${mixing.op})` : `"${shorten(name)}"`;
-        throw new UserError(`${this.#place}: it was exported for one row, and ${what} mixes rows; ${cure}`);
+        throw new UserError(`${this.#place}: it was exported for one row, and ${what} mixes rows; ${CURE}`);
       }
       return (name: string) => found.get(name);
     });
   }
+
+  /** Errors with the cure for a model of one row instead of that for free rows. */
+  #orCure<T>(run: () => T): T {
+    try {
+      return run();
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      const [problem] = error.message.split(/, but this operation needs|; give the|; export the/);
+      throw new UserError(`${problem}; the model was exported for one row, ${CURE}`, { cause: error });
+    }
+  }
 }
+
+/** What to do about a node that cannot take more rows than the one it was exported for. */
+const CURE = "export it with a dynamic batch dimension";
 
 /** An input with free rows in the given axis. */
 function freeInput(graph: Graph, { name, dtype, shape }: ModelValue, axis: number | undefined): Tensor {

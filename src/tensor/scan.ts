@@ -1,8 +1,9 @@
 import { flattenTree, mapTree, type Tree } from "../core/tree.js";
 import { apply, currentGraph, Graph, type Tensor, trace } from "./graph.js";
 import { reachable } from "./interpret.js";
+import { FREE } from "./operators.js";
 import { ScanBody } from "./scan-body.js";
-import { formatDims, hasFree, sameShape, TensorError } from "./shape.js";
+import { formatDims, sameShape, TensorError } from "./shape.js";
 
 /**
  * Loops inside a graph: the step is traced once, and the graph has the same size whatever the number of steps.
@@ -116,7 +117,7 @@ function lengthOf(given: number | undefined, xs: readonly [string, Tensor][]): n
   let length = given;
   for (const [path, x] of xs) {
     const size = x.shape[0];
-    if (size === undefined || hasFree(x.shape)) {
+    if (size === undefined || size === FREE) {
       throw new TensorError(
         `scan: sequence "${path}" has shape ${formatDims(x.shape)}, expected [T, …] of known size`,
       );

@@ -169,6 +169,7 @@ const cases: Readonly<Record<string, readonly NodeCase[]>> = {
   Sub: binary(),
   Mul: binary(),
   Div: [...binary(), { opsets: ALL, in: [ints(7, -7, 8), ints(2, 2, 3)], constant: [1] }],
+  Mod: [{ opsets: [10, NEWEST], in: [ints(7, -7, 7, -7, 6), ints(3, 3, -3, -3, 3)], constant: [1] }],
   Pow: [
     { opsets: ALL, in: [x, scalar(3)] },
     { opsets: ALL, in: [x, scalar(2)] },
@@ -420,8 +421,8 @@ const cases: Readonly<Record<string, readonly NodeCase[]>> = {
   LSTM: recurrent(4, {}),
 };
 
-/** What `writeModel` makes of loops comes back in `test/compute/operators.test.ts`. */
-const ELSEWHERE = new Set(["Scan", "Loop"]);
+/** What `writeModel` makes of loops comes back in `test/compute/operators.test.ts`; branches are in `foreign.test.ts`. */
+const ELSEWHERE = new Set(["Scan", "Loop", "If"]);
 
 const isArray = (value: readonly number[] | NdArray): value is NdArray => "dtype" in value;
 

@@ -61,6 +61,16 @@ function clip(c: NodeContext): Tensor {
   return t.clip(x, bound(1, -Infinity), bound(2, Infinity));
 }
 
+/** Of integers, with the sign of the divisor: exporters use it for positions. */
+function mod(c: NodeContext): Tensor {
+  c.require("fmod", 0);
+  const [a, b] = [c.tensor(0), c.tensor(1)];
+  if (t.isFloat(a.dtype)) throw c.fail(`got ${a.dtype}, supported are integers`);
+  // Integer division truncates.
+  const rest = t.sub(a, t.mul(t.div(a, b), b));
+  return t.where(t.less(t.mul(rest, b), 0), t.add(rest, b), rest);
+}
+
 function cast(c: NodeContext): Tensor {
   const to = c.int("to");
   const dtype = dtypeOf(to);
@@ -124,6 +134,7 @@ export const elementwise: Readonly<Record<string, Importer>> = {
   Sub: binary(t.sub),
   Mul: binary(t.mul),
   Div: binary(t.div),
+  Mod: (c) => one(mod(c)),
   Pow: (c) => one(pow(c)),
   Sum: variadic(t.add),
   Min: variadic(t.minimum),

@@ -29,7 +29,7 @@ export const importers: Readonly<Record<string, Importer>> = {
 };
 
 /** Loops run as often as the file says, so they are not run while importing. */
-const NOT_FOLDED = new Set(["Scan", "Loop", ...Object.keys(recurrent)]);
+const NOT_FOLDED = new Set([...Object.keys(loops), ...Object.keys(recurrent)]);
 
 /**
  * Run a graph's nodes in the current trace.

@@ -3,7 +3,10 @@ import * as t from "../../tensor/index.js";
 import type { ModelGraph } from "../read.js";
 import { type Importer, type NodeContext, tensorValue } from "./context.js";
 
-/** Scan, and Loop with a known number of steps, as the loops of `tensor/scan`: what `writeModel` makes of these. */
+/**
+ * Operators with graphs inside: Scan, and Loop with a known number of steps, as the loops of `tensor/scan` (what
+ * `writeModel` makes of these); If where the condition is known from the shapes, as exporters write a squeeze.
+ */
 
 /** Run a body on one step's inputs. @returns its outputs as tensors */
 function step(c: NodeContext, body: ModelGraph, inputs: readonly Tensor[]): Tensor[] {
@@ -79,4 +82,12 @@ const loop: Importer = (c) => {
   return [...listed(carry.state, carried), ...listed(out, outputs)].map(tensorValue);
 };
 
-export const loops: Readonly<Record<string, Importer>> = { Scan: scan, Loop: loop };
+const branch: Importer = (c) => {
+  const condition = c.value(0);
+  if (condition.kind !== "literal" || condition.array.data.length !== 1)
+    throw c.fail("its condition is computed from data, expected one that is known from the shapes");
+  const [yes, no] = [c.graph("then_branch"), c.graph("else_branch")];
+  return c.runGraph(Number(condition.array.data[0]) === 0 ? no : yes, c.scope.nested()).map(tensorValue);
+};
+
+export const loops: Readonly<Record<string, Importer>> = { Scan: scan, Loop: loop, If: branch };

@@ -6,6 +6,18 @@ import { type Importer, type Item, type NodeContext, one, ROWS, tensorValue } fr
 
 const sizeOfDims = (dims: readonly Dim[]) => dims.reduce((n, d) => (d === FREE ? n : n * d), 1);
 
+function reshape(c: NodeContext): Tensor {
+  const x = c.tensor(0);
+  const target = reshapeTarget(c, x);
+  // The free dimension is the number of rows, and no multiple of it.
+  if (t.hasFree(x.shape) && (!t.hasFree(target) || sizeOfDims(target) !== sizeOfDims(x.shape))) {
+    throw c.fail(
+      `it joins the rows, which are free here, with other dimensions of ${t.formatDims(x.shape)}; give the model a fixed number of rows`,
+    );
+  }
+  return t.reshape(x, target);
+}
+
 /**
  * The sizes of a Reshape: 0 copies the size at its place (unless `allowzero`), −1 is inferred. In a model exported for
  * one row, the dimension that had this row gets all of them.
@@ -64,9 +76,7 @@ function placeRows(c: NodeContext, x: Tensor, target: readonly Dim[]): readonly 
   const inferred = target.indexOf(-1);
   const axis = [inferred, at].find((i) => possible.includes(i)) ?? possible[0];
   if (axis === undefined) {
-    throw c.fail(
-      `its sizes [${target.join(", ")}] leave no place for more rows; export the model with a dynamic batch dimension`,
-    );
+    throw c.fail(`its sizes [${target.join(", ")}] leave no place for more rows`);
   }
   return (single as readonly Item[]).with(axis, ROWS);
 }
@@ -81,7 +91,9 @@ function flatten(c: NodeContext): Tensor {
   const product = (dims: readonly Dim[]) => {
     const known = sizeOfDims(dims);
     if (t.hasFree(dims) && known !== 1)
-      throw c.fail("it joins the rows, which are free here, with other dimensions");
+      throw c.fail(
+        "it joins the rows, which are free here, with other dimensions; give the model a fixed number of rows",
+      );
     return t.hasFree(dims) ? FREE : known;
   };
   return t.reshape(x, [product(x.shape.slice(0, axis)), product(x.shape.slice(axis))]);
@@ -92,9 +104,7 @@ function squeeze(c: NodeContext): Tensor {
   const rank = x.shape.length;
   const given = c.intsSince(13, "axes");
   if (given === undefined && c.scope.rows !== undefined && t.hasFree(x.shape)) {
-    throw c.fail(
-      "it removes every dimension of size 1, the row as well; export the model with a dynamic batch dimension",
-    );
+    throw c.fail("it removes every dimension of size 1, the row as well");
   }
   const axes = (given ?? x.shape.flatMap((d, i) => (d === 1 ? [i] : []))).map((a) => (a < 0 ? a + rank : a));
   for (const a of axes) {
@@ -250,10 +260,7 @@ function pad(c: NodeContext): Tensor {
 }
 
 export const movement: Readonly<Record<string, Importer>> = {
-  Reshape: (c) => {
-    const x = c.tensor(0);
-    return one(t.reshape(x, reshapeTarget(c, x)));
-  },
+  Reshape: (c) => one(reshape(c)),
   Flatten: (c) => one(flatten(c)),
   Squeeze: (c) => one(squeeze(c)),
   Unsqueeze: (c) => one(unsqueeze(c)),
