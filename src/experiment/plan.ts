@@ -24,7 +24,7 @@ import type { Registries } from "./registries.js";
  * Raised whenever the same configuration would give other artefacts than before: a change of results, or of a file's
  * form. Old results are then not mistaken for new ones.
  */
-export const FORMAT = 2;
+export const FORMAT = 3;
 
 /** Name prefix of the hidden column that attacks are compared with. */
 const REFERENCE_PREFIX = "random behaviour under ";
