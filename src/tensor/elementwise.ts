@@ -79,7 +79,14 @@ export const div = (a: Operand, b: Operand): Tensor => arithmetic("div", a, b, 1
 
 export function mul(a: Operand, b: Operand): Tensor {
   const [x, y] = operands("mul", a, b);
-  return scaled(x, y) ?? scaled(y, x) ?? arithmetic("mul", x, y, 1, true);
+  return scaled(x, y) ?? scaled(y, x) ?? negated(x, y) ?? negated(y, x) ?? arithmetic("mul", x, y, 1, true);
+}
+
+/** −x · y is −(x · y): signs go outwards, where sums take them in. */
+function negated(x: Tensor, y: Tensor): Tensor | undefined {
+  if (x.op !== "neg" || x.dtype !== y.dtype) return undefined;
+  if (!sameShape(broadcastShapes("mul", x.shape, y.shape), x.shape)) return undefined;
+  return neg(mul(x.inputs[0]!, y));
 }
 
 /** x · factor where the factor is a number: −1 negates, and factors of factors are multiplied now. */

@@ -41,7 +41,7 @@ function unbroadcast(d: Tensor, shape: readonly Dim[]): Tensor {
   if (sameShape(d.shape, shape)) return d;
   const lead = d.shape.length - shape.length;
   const axes = d.shape.flatMap((n, i) => (i < lead || (shape[i - lead] === 1 && n !== 1) ? [i] : []));
-  return reshape(sum(d, axes), shape);
+  return lead === 0 ? sum(d, axes, true) : reshape(sum(d, axes), shape);
 }
 
 /** A reduction's result or cotangent with the reduced axes back as 1, ready to broadcast against x. */
