@@ -66,9 +66,9 @@ export function layerNorm(name: string, size: number): Module {
 }
 
 /**
- * A learnt vector for each of `count` ids, parameter `name/weight` [count, size]; `forward` takes int32 ids of any
- * shape [...] and gives [..., size]. Rows are taken by a product with one-hot vectors: its gradient adds in one order on any
- * number of threads, which that of a row gather does not. An id outside [0, count) gives zeros.
+ * A learnt vector for each of `count` ids, parameter `name/weight` [count, size]; `forward` takes int32 ids [...] and
+ * gives [..., size]. Rows are taken by a product with one-hot vectors: its gradient adds in one order on any number of
+ * threads, which that of a row gather does not. An id outside [0, count) gives zeros.
  *
  * @param options.init default normalInit(1), as in PyTorch
  */
