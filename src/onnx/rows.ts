@@ -14,7 +14,7 @@ import {
   transpose,
 } from "../tensor/index.js";
 import { type RowAxes, runGraph, Scope, tensorValue } from "./importers/index.js";
-import { isGraph, type Model, type ModelValue, shorten } from "./read.js";
+import { type Model, type ModelValue, shorten } from "./read.js";
 
 /**
  * The inputs of a model, and how many rows it has. A model exported for one row ([1, O] instead of [N, O]) is applied
@@ -116,7 +116,7 @@ export class InputBinder {
         `${this.#place}, input "${shorten(name!)}": its rows are fixed at 1 while other sizes are named; ${CURE} of every input`,
       );
     }
-    if (model.nodes.some(({ attributes }) => Object.values(attributes).some(isGraph)))
+    if (model.nodes.some(({ opType }) => opType === "Scan" || opType === "Loop"))
       throw new UserError(`${this.#place}: it was exported for one row and has loops; ${CURE}`);
     return trace((graph) => {
       const found = new Map<string, number>();
@@ -127,10 +127,7 @@ export class InputBinder {
       for (const value of model.inputs) {
         scope.set(value.name, tensorValue(freeInput(graph, value, axes.get(value.name))));
       }
-      const names = model.outputs.map(({ name }) => name);
-      const outputs = this.#orCure(() =>
-        runGraph({ ...model, inputs: [], outputs: names }, scope, this.#place),
-      );
+      const outputs = this.#orCure(scope);
       const mixing = firstMixing(outputs);
       if (mixing !== undefined) {
         const name = graph.nameOf(mixing);
@@ -141,13 +138,24 @@ export class InputBinder {
     });
   }
 
-  /** Errors with the cure for a model of one row instead of that for free rows. */
-  #orCure<T>(run: () => T): T {
+  #run(scope: Scope): Tensor[] {
+    const outputs = this.#model.outputs.map(({ name }) => name);
+    return runGraph({ ...this.#model, inputs: [], outputs }, scope, this.#place);
+  }
+
+  /** Run with free rows. @throws UserError as with one row, or about the node that takes no more than that */
+  #orCure(scope: Scope): Tensor[] {
     try {
-      return run();
+      return this.#run(scope);
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
-      const [problem] = error.message.split(/, but this operation needs|; give the|; export the/);
+      trace((graph) => {
+        const single = new Scope(this.#model.opset, undefined);
+        for (const value of this.#model.inputs)
+          single.set(value.name, tensorValue(freeInput(graph, value, undefined)));
+        this.#run(single);
+      });
+      const [problem] = error.message.split(/, but this operation needs|; give the/);
       throw new UserError(`${problem}; the model was exported for one row, ${CURE}`, { cause: error });
     }
   }
@@ -156,7 +164,7 @@ export class InputBinder {
 /** What to do about a node that cannot take more rows than the one it was exported for. */
 const CURE = "export it with a dynamic batch dimension";
 
-/** An input with free rows in the given axis. */
+/** An input with free rows in the given axis, if there is one. */
 function freeInput(graph: Graph, { name, dtype, shape }: ModelValue, axis: number | undefined): Tensor {
   const dims = shape as readonly number[];
   if (axis === undefined) return graph.input(name, dims, dtype);
