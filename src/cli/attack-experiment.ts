@@ -98,12 +98,15 @@ export async function attackExperiment(
 }
 
 /** The option that put a value there; "" where the message names the policy file itself. */
-function optionOf([section, , third, fourth, fifth]: readonly (string | number)[], options: AttackOptions) {
+function optionOf(
+  [section, second, third, fourth, fifth]: readonly (string | number)[],
+  options: AttackOptions,
+) {
   const place = (option: string, ...keys: unknown[]) =>
     ["command line", option, ...keys.filter((k) => k !== undefined && k !== "name")].join(", ");
   switch (section) {
     case "environment":
-      return place("--env");
+      return place("--env", second === "id" ? undefined : second);
     case "seeds":
       return place("--seeds");
     case "threats":

@@ -31,6 +31,10 @@ export interface Executed {
   readonly report: string;
 }
 
+const printToStandardError = (line: string) => {
+  process.stderr.write(`${line}\n`);
+};
+
 /** A number of seconds ≥ 0, of --checkpoint. */
 export function seconds(text: string): number {
   const value = Number(text);
@@ -53,8 +57,7 @@ export async function execute(experiment: Experiment, options: ExecutionOptions)
   // Some terminals do not know their size; lines are for them too.
   const { isTTY, rows, columns } = process.stdout;
   const live = !quiet && isTTY === true && process.env.TERM !== "dumb" && rows > 0 && columns > 0;
-  const write = quiet ? (line: string) => process.stderr.write(`${line}\n`) : print;
-  const progress = live ? liveProgress(process.stdout) : plainProgress(write);
+  const progress = live ? liveProgress(process.stdout) : plainProgress(quiet ? printToStandardError : print);
   const executor = workerPool({ root, workers, checkpointSeconds: checkpoint });
   let result: ExecutionResult;
   try {
@@ -73,12 +76,13 @@ export async function execute(experiment: Experiment, options: ExecutionOptions)
  * @throws Exit unless everything ran
  */
 export function conclude({ result, report }: Executed, quiet = false): void {
+  const say = quiet ? printToStandardError : print;
   printFailures(result);
   if (result.stopped) {
-    process.stderr.write(`\nInterrupted. The same command goes on from here; the report so far: ${report}\n`);
+    say(`\nInterrupted. The same command goes on from here; the report so far: ${report}`);
     throw new Exit(EXIT_INTERRUPTED);
   }
-  if (!quiet) print(`\nReport: ${report}`);
+  say(`\nReport: ${report}`);
   const { failed } = result;
   if (failed.length > 0)
     throw new Exit(failed.every(({ error }) => error.name === "UserError") ? EXIT_USER : EXIT_FAILURE);
