@@ -32,6 +32,17 @@ function hashPath(seed: number, path: StreamPath): number {
   return h;
 }
 
+/** n as an unsigned 32-bit integer, so that the engine divides integers, not floats; 0 stands for 2³². */
+function divisor(n: number): number {
+  if (!(n >= 1 && n <= 4294967296)) throw new RangeError(`int(n): got ${n}, expected 1 ≤ n ≤ 2³²`);
+  return n >>> 0;
+}
+
+/** The last of the 32-bit integers that fall into whole blocks of m; those above would favour small remainders. */
+function lastFair(m: number): number {
+  return (0xffffffff - (((0 - m) >>> 0) % m)) >>> 0;
+}
+
 /** One random stream; cheap to create, allocation-free to use. */
 export class RandomStream {
   /** [4] the generator's state; copying it in and out saves and restores the stream. */
@@ -102,12 +113,41 @@ export class RandomStream {
 
   /** Uniform integer in [0, n), without bias. */
   int(n: number): number {
-    if (!(n >= 1 && n <= 4294967296)) throw new RangeError(`int(n): got ${n}, expected 1 ≤ n ≤ 2³²`);
-    const limit = 4294967296 - (4294967296 % n);
+    const m = divisor(n);
+    if (m === 0) return this.nextUint32();
+    const last = lastFair(m);
     for (;;) {
       const x = this.nextUint32();
-      if (x < limit) return x % n;
+      if (x <= last) return x % m;
     }
+  }
+
+  /** Fill out[from … to − 1] with what as many calls of `int(n)` would give, the state kept in registers. */
+  fillInts(out: Int32Array, from: number, to: number, n: number): void {
+    const m = divisor(n);
+    const last = m === 0 ? 0xffffffff : lastFair(m);
+    const s = this.state;
+    let s0 = s[0]!;
+    let s1 = s[1]!;
+    let s2 = s[2]!;
+    let s3 = s[3]!;
+    for (let k = from; k < to; ) {
+      // One step of nextUint32.
+      const product = Math.imul(s1, 5);
+      const x = Math.imul((product << 7) | (product >>> 25), 9) >>> 0;
+      const t = s1 << 9;
+      s2 ^= s0;
+      s3 ^= s1;
+      s1 ^= s2;
+      s0 ^= s3;
+      s2 ^= t;
+      s3 = (s3 << 11) | (s3 >>> 21);
+      if (x <= last) out[k++] = m === 0 ? x : x % m;
+    }
+    s[0] = s0;
+    s[1] = s1;
+    s[2] = s2;
+    s[3] = s3;
   }
 
   /** Standard normal (Box–Muller, the sine half unused: a stream's state is its four words alone). */

@@ -155,9 +155,21 @@ function sampleIntegers(
   n: number,
   streams: RandomStream | readonly RandomStream[],
 ): void {
-  for (let row = 0; row < action.length; row++) {
-    if (acting[row] === 0) action[row] = 0;
-    else action[row] = ("state" in streams ? streams : streams[Math.floor(row / n)]).int(choices);
+  // Runs of agents that act and share a stream are drawn at once.
+  const run = "state" in streams ? action.length : n;
+  for (let start = 0; start < action.length; start += run) {
+    const stream = "state" in streams ? streams : streams[start / n];
+    const end = start + run;
+    for (let row = start; row < end; ) {
+      if (acting[row] === 0) {
+        action[row++] = 0;
+        continue;
+      }
+      let next = row + 1;
+      while (next < end && acting[next] === 1) next++;
+      stream.fillInts(action, row, next, choices);
+      row = next;
+    }
   }
 }
 

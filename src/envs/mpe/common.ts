@@ -20,6 +20,10 @@ export const episodeParameters = {
 /** The five movement actions, in order. */
 export const MOVES = ["stay", "left", "right", "down", "up"] as const;
 
+/** Direction of each movement action, looked up: no processor predicts random actions. */
+const MOVE_X = Float64Array.of(0, -1, 1, 0, 0);
+const MOVE_Y = Float64Array.of(0, 0, 0, -1, 1);
+
 /** Movement: stay, left, right, down, up; as a box, how strongly each (the first has no effect). */
 export function movementSpace(continuous: boolean): Space {
   return continuous ? box(5, 0, 1) : { kind: "discrete", n: 5 };
@@ -59,8 +63,8 @@ function decodeMoves(
     let k = (e * agents + firstAgent) * 2;
     for (let i = 0; i < n; i++, row++, k += 2) {
       const a = action[row];
-      control[k] = a === 1 ? -gain : a === 2 ? gain : 0;
-      control[k + 1] = a === 3 ? -gain : a === 4 ? gain : 0;
+      control[k] = MOVE_X[a] * gain;
+      control[k + 1] = MOVE_Y[a] * gain;
     }
   }
 }
