@@ -3,9 +3,11 @@ import path from "node:path";
 import { describe, expect, test } from "vitest";
 import type { z } from "zod";
 import { attacks } from "../../src/attacks/registry.js";
+import { attackCommand } from "../../src/cli/attack.js";
 import { benchCommand } from "../../src/cli/bench.js";
 import { envCommand } from "../../src/cli/env.js";
 import { evaluateCommand } from "../../src/cli/evaluate.js";
+import { inspectCommand } from "../../src/cli/inspect.js";
 import { reportCommand } from "../../src/cli/report.js";
 import { runCommand } from "../../src/cli/run.js";
 import { defenses } from "../../src/defenses/registry.js";
@@ -26,7 +28,7 @@ import { ppoOptions } from "../../src/learners/index.js";
 import { REPORTS } from "../../src/learners/ppo-graph.js";
 import { learners } from "../../src/learners/registry.js";
 import { readModel } from "../../src/onnx/index.js";
-import { exportPolicies } from "../../src/policy/index.js";
+import { exportPolicies, policyFileSchema } from "../../src/policy/index.js";
 import { Runtime } from "../../src/runtime/index.js";
 import { nodeBackend } from "../../src/runtime/node.js";
 import { threatSchema } from "../../src/threats/index.js";
@@ -138,6 +140,7 @@ describe("the page", () => {
     ["The top level", experimentSchema],
     ["training", trainingSchema],
     ["teams.NAME", teamSchema],
+    ["teams.NAME.policies[]", policyFileSchema],
     ["adversaries.NAME", adversarySchema],
     ["evaluation", evaluationSchema],
     ["report", reportSchema],
@@ -208,7 +211,15 @@ describe("pages", () => {
   });
 
   test("name only commands and options that there are", () => {
-    const commands = [runCommand(), evaluateCommand(), reportCommand(), envCommand(), benchCommand()];
+    const commands = [
+      runCommand(),
+      attackCommand(),
+      evaluateCommand(),
+      reportCommand(),
+      envCommand(),
+      inspectCommand(),
+      benchCommand(),
+    ];
     const known = commands
       .flatMap((command) => [command, ...command.commands])
       .flatMap((command) => command.options.map((option) => option.long));
