@@ -16,7 +16,7 @@ export type ImportSupport = "differentiable" | "no gradient" | "not supported";
 const WITHOUT_GRADIENT: ReadonlySet<string> = new Set(
   (
     "And ArgMax ArgMin Ceil Constant ConstantOfShape Equal EyeLike Floor Greater GreaterOrEqual IsInf IsNaN Less " +
-    "LessOrEqual Mod NonZero Not OneHot Or Range Round Shape Sign Size Xor"
+    "LessOrEqual NonZero Not OneHot Or Range Round Shape Sign Size Xor"
   ).split(" "),
 );
 

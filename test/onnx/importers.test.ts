@@ -134,6 +134,8 @@ const cases: Readonly<Record<string, readonly NodeCase[]>> = {
   Reciprocal: positive,
   Abs: unary(),
   Sign: unary([9, NEWEST]),
+  Floor: unary(),
+  Ceil: unary(),
   Erf: unary([9, NEWEST]),
   Not: [{ opsets: ALL, in: [mask] }],
   Tanh: unary(),
@@ -169,7 +171,11 @@ const cases: Readonly<Record<string, readonly NodeCase[]>> = {
   Sub: binary(),
   Mul: binary(),
   Div: [...binary(), { opsets: ALL, in: [ints(7, -7, 8), ints(2, 2, 3)], constant: [1] }],
-  Mod: [{ opsets: [10, NEWEST], in: [ints(7, -7, 7, -7, 6), ints(3, 3, -3, -3, 3)], constant: [1] }],
+  Mod: [
+    { opsets: [10, NEWEST], in: [ints(7, -7, 7, -7, 6), ints(3, 3, -3, -3, 3)], constant: [1] },
+    { opsets: [10], in: [ints(7, -7, 7, -7, 6), ints(3, 3, -3, -3, 3)], constant: [1], attrs: { fmod: 1 } },
+    { opsets: [10, NEWEST], in: [x, [3]], attrs: { fmod: 1 } },
+  ],
   Pow: [
     { opsets: ALL, in: [x, scalar(3)] },
     { opsets: ALL, in: [x, scalar(2)] },

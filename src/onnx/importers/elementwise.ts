@@ -61,14 +61,25 @@ function clip(c: NodeContext): Tensor {
   return t.clip(x, bound(1, -Infinity), bound(2, Infinity));
 }
 
-/** Of integers, with the sign of the divisor: exporters use it for positions. */
+/** Towards zero, as far as int64 reaches; without a derivative. */
+const truncate = (x: Tensor) => t.cast(t.cast(x, "int64"), x.dtype);
+
+/** The next integer below (sign 1) or above (−1). */
+function towards(x: Tensor, sign: 1 | -1): Tensor {
+  const near = truncate(x);
+  const beyond = sign === 1 ? t.greater(near, x) : t.less(near, x);
+  return t.where(beyond, t.sub(near, t.scalar(sign, x.dtype)), near);
+}
+
+/** a − q b with the sign of the divisor, or with `fmod` that of the dividend. */
 function mod(c: NodeContext): Tensor {
-  c.require("fmod", 0);
   const [a, b] = [c.tensor(0), c.tensor(1)];
-  if (t.isFloat(a.dtype)) throw c.fail(`got ${a.dtype}, supported are integers`);
-  // Integer division truncates.
-  const rest = t.sub(a, t.mul(t.div(a, b), b));
-  return t.where(t.less(t.mul(rest, b), 0), t.add(rest, b), rest);
+  const ofDividend = c.flag("fmod", false);
+  // Division of integers truncates by itself.
+  const quotient = t.isFloat(a.dtype) ? truncate(t.div(a, b)) : t.div(a, b);
+  const rest = t.sub(a, t.mul(quotient, b));
+  const [sign, step] = ofDividend ? [a, t.mul(t.abs(b), t.sign(a))] : [b, b];
+  return t.where(t.less(t.mul(rest, sign), t.scalar(0, a.dtype)), t.add(rest, step), rest);
 }
 
 function cast(c: NodeContext): Tensor {
@@ -99,6 +110,8 @@ export const elementwise: Readonly<Record<string, Importer>> = {
   Reciprocal: unary((x) => t.div(1, x)),
   Abs: unary(t.abs),
   Sign: unary(t.sign),
+  Floor: unary((x) => towards(x, 1)),
+  Ceil: unary((x) => towards(x, -1)),
   Erf: unary(t.erf),
   Not: unary(t.not),
 
