@@ -40,6 +40,7 @@ export function reportData(root: string, registries: Registries): ReportData {
     references: floor === null ? [] : [{ name: "random play", value: floor.toFixed(1).replace("-", "−") }],
     curves: curvesOf(results),
     films,
+    ...panelsOf(results),
     ...(experiment.replayNote === "" ? {} : { replayNote: experiment.replayNote }),
     comparisons,
     comparisonMethod:
@@ -89,6 +90,14 @@ function filmsOf(results: Results): Film[] {
   return copies
     .slice(0, Math.max(1, Math.floor(MAX_FILMS / perEpisode)))
     .flatMap((copy) => told.filter((film) => film.copy === copy));
+}
+
+/** A single team is shown undisturbed beside its strongest attack, whichever film happens to end worst. */
+function panelsOf(results: Results): Pick<ReportData, "replayPanels"> {
+  const [team, ...others] = results.experiment.teams;
+  const worst = worstColumn(results, team!.name);
+  if (others.length > 0 || worst === null) return {};
+  return { replayPanels: [CLEAN, worst].map((adversary) => ({ team: team!.name, adversary })) };
 }
 
 function curvesOf(results: Results): CurveData[] {
