@@ -31,8 +31,15 @@ function constant(c: NodeContext): NdArray {
   throw c.fail("it has no value, expected a tensor or numbers");
 }
 
+/** The sizes of input 0, whatever it is. */
+function dimsOf(c: NodeContext): readonly t.Dim[] {
+  const value = c.value(0);
+  if (value.kind === "sizes") return value.shape;
+  return value.kind === "literal" ? value.array.shape : value.tensor.shape;
+}
+
 function shape(c: NodeContext): Value {
-  const dims = c.tensor(0).shape;
+  const dims = dimsOf(c);
   const items: readonly Item[] = dims
     .slice(c.int("start", 0), c.int("end", dims.length))
     .map((d) => (d === FREE ? ROWS : d));
@@ -40,7 +47,7 @@ function shape(c: NodeContext): Value {
 }
 
 function size(c: NodeContext): Value {
-  const dims = c.tensor(0).shape;
+  const dims = dimsOf(c);
   if (t.hasFree(dims))
     throw c.fail("it counts elements, whose number depends on the rows, which are free here");
   return itemsValue([], [dims.reduce((n, d) => n * d, 1)]);
