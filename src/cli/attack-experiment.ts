@@ -145,7 +145,9 @@ export function outOf(files: readonly string[], { out, policy }: AttackOptions):
 /** The file's name without its ending; "given" for several, and where the name is one of the report's own. */
 function teamName(files: readonly string[]): string {
   const { name } = path.parse(files[0] ?? "");
-  return files.length !== 1 || ["", "uniform"].includes(slug(name)) ? "given" : name.replace(/[^\w .-]/g, "-");
+  return files.length !== 1 || ["", "uniform"].includes(slug(name))
+    ? "given"
+    : name.replace(/[^\w .-]/g, "-");
 }
 
 function columnName(name: string, columns: Readonly<Record<string, unknown>>): string {
