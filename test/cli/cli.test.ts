@@ -258,7 +258,17 @@ describe("the other commands", () => {
   it("every command has help, and the version is the package's", () => {
     const { version } = JSON.parse(fs.readFileSync(path.join(repository, "package.json"), "utf8"));
     expect(phalanx("--version").stdout).toBe(`${version}\n`);
-    for (const command of [["run"], ["evaluate"], ["report"], ["env"], ["env", "check"], ["bench"], []]) {
+    for (const command of [
+      ["run"],
+      ["attack"],
+      ["evaluate"],
+      ["report"],
+      ["env"],
+      ["env", "check"],
+      ["inspect"],
+      ["bench"],
+      [],
+    ]) {
       const { status, stdout } = phalanx(...command, "--help");
       expect(status).toBe(0);
       expect(stdout).toMatch(/^Usage: phalanx/);
