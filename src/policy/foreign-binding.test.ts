@@ -144,9 +144,9 @@ describe("what does not fit is one sentence", () => {
     ],
     [
       "fixed rows",
-      { inputs: { obs: F(1, 2) } },
+      { inputs: { obs: F(4, 2) } },
       {},
-      'p.onnx, input "obs": got float32 [1, 2], expected a free number of rows; dimension 0 is fixed to 1. Export it with that dimension dynamic.',
+      'p.onnx, input "obs": got float32 [4, 2], expected a free number of rows; dimension 0 is fixed to 4. Export it with that dimension dynamic.',
     ],
     [
       "several steps at once",

@@ -310,10 +310,12 @@ export function rowInput(
   return { value, axis, rest: [1, size] };
 }
 
-/** The dimension among `candidates` that is free for rows. */
+/** The dimension among `candidates` that is free for rows, or the only one of them that was exported for one row. */
 function rowAxis(value: ModelValue, candidates: readonly number[], where: string): number {
   const named = candidates.filter((d) => typeof value.shape[d] === "string");
   if (named.length === 0) {
+    const single = candidates.filter((d) => value.shape[d] === 1);
+    if (single.length === 1) return single[0]!;
     throw new UserError(
       `${where}: got ${show(value)}, expected a free number of rows; dimension ${candidates[0]} is fixed to ${value.shape[candidates[0]!]}. Export it with that dimension dynamic.`,
     );
@@ -327,12 +329,15 @@ function rowAxis(value: ModelValue, candidates: readonly number[], where: string
 }
 
 /**
- * How carried state goes into its input: rows in the dimension that is free, or that is called as in the observation.
+ * How carried state goes into its input: rows in the dimension that is free, or that is called as in the observation;
+ * of a file for one row, in the last but one, as PyTorch's states have it: [rows, H], [layers, rows, H].
  * @throws UserError naming the input where that is not one dimension, or another has no fixed size
  */
 export function stateInput(value: ModelValue, obs: RowInput, place: string): RowInput {
   const where = `${place}, input "${value.name}"`;
-  const same = value.shape.indexOf(obs.value.shape[obs.axis]!);
+  const rows = obs.value.shape[obs.axis]!;
+  const batch = Math.max(0, value.shape.length - 2);
+  const same = rows === 1 && value.shape[batch] === 1 ? batch : value.shape.indexOf(rows);
   const axis =
     same >= 0
       ? same

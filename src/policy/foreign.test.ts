@@ -244,9 +244,9 @@ describe("what actions are chosen from", () => {
 
 describe("carried state", () => {
   /** h' = h + obs, logits = h' · W; the state has its rows in the middle, as PyTorch's. */
-  const counter = (names: { in: string; out: string }): NodeModelSpec => ({
+  const counter = (names: { in: string; out: string }, rows: string | 1 = "rows"): NodeModelSpec => ({
     opset: 18,
-    inputs: { obs: F("rows", 2), [names.in]: F(1, "rows", 2) },
+    inputs: { obs: F(rows, 2), [names.in]: F(1, rows, 2) },
     constants: { W, axis: ndarray("int64", [1], BigInt64Array.of(0n)) },
     nodes: [
       { op: "Unsqueeze", in: ["obs", "axis"], out: ["step"] },
@@ -254,7 +254,7 @@ describe("carried state", () => {
       { op: "Squeeze", in: [names.out, "axis"], out: ["flat"] },
       { op: "MatMul", in: ["flat", "W"], out: ["logits"] },
     ],
-    outputs: { logits: F("rows", 3), [names.out]: F(1, "rows", 2) },
+    outputs: { logits: F(rows, 3), [names.out]: F(1, rows, 2) },
   });
 
   it("is found by what its next value is called, or by option, and starts at zero", () => {
@@ -275,8 +275,8 @@ describe("carried state", () => {
     expect(policy.initialState(3)).toEqual({ state0: f32([3, 1, 2], new Float32Array(6)) });
   });
 
-  it("goes in and comes out row by row", () => {
-    const policy = play(nodeModel(counter({ in: "h", out: "next_h" })));
+  it.each(["rows", 1] as const)("goes in and comes out row by row, in a file for %s", (exported) => {
+    const policy = play(nodeModel(counter({ in: "h", out: "next_h" }, exported)));
     const state = { state0: f32([2, 1, 2], [10, 20, 0, 0]) };
     const { outputs, rows } = ask(
       policy,
