@@ -27,7 +27,9 @@ import {
 import { ppoOptions } from "../../src/learners/index.js";
 import { REPORTS } from "../../src/learners/ppo-graph.js";
 import { learners } from "../../src/learners/registry.js";
+import { importers } from "../../src/onnx/importers/index.js";
 import { readModel } from "../../src/onnx/index.js";
+import { importSupport, SUPPORTED_OPSETS } from "../../src/onnx/support.js";
 import { exportPolicies, policyFileSchema } from "../../src/policy/index.js";
 import { Runtime } from "../../src/runtime/index.js";
 import { nodeBackend } from "../../src/runtime/node.js";
@@ -173,6 +175,30 @@ describe("the page", () => {
     const inputs = rows(section(page, "Inputs"));
     for (const { name } of model.inputs) expect(inputs.has(name), name).toBe(true);
     for (const { name } of model.outputs) expect(section(page, "Outputs")).toContain(`\`${name}\``);
+  });
+});
+
+describe("the page of foreign policies", () => {
+  const page = read("docs/foreign-policies.md");
+  const groups = [...section(page, "Operators").matchAll(/^\| ([a-z ]+) \| (.*) \|$/gm)].map(
+    ([, group, cell]) => [group!, [...cell!.matchAll(/`(\w+)`/g)].map((match) => match[1]!)] as const,
+  );
+
+  test("lists every operator that can be imported, once", () => {
+    expect(groups.flatMap(([, names]) => names).sort()).toEqual(Object.keys(importers).sort());
+  });
+
+  test("says which of them have no gradient", () => {
+    const without = Object.keys(importers).filter(
+      (opType) => importSupport({ domain: "", opType }) === "no gradient",
+    );
+    expect(groups.find(([group]) => group === "without gradient")![1].toSorted()).toEqual(without.sort());
+  });
+
+  test("says which operator sets", () => {
+    const { oldest, newest } = SUPPORTED_OPSETS;
+    expect(section(page, "Operators")).toContain(`Operator sets ${oldest} to ${newest}.`);
+    expect(section(page, "What is refused")).toContain(`operator sets before ${oldest} and after ${newest}`);
   });
 });
 
