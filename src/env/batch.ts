@@ -157,6 +157,25 @@ export abstract class BatchedEnvironment implements Environment {
     return { shapes: [], captions: [] };
   }
 
+  /**
+   * Write the global state of copies [from, to) as `concatenatedObsFeatures` declares it: the observations of all
+   * agents, groups and agents in order. For `observe`, after `obs`.
+   */
+  protected concatenateObs(from: number, to: number): void {
+    const { spec, groups, state } = this;
+    let offset = 0;
+    for (let g = 0; g < groups.length; g++) {
+      const { obs } = groups[g];
+      const width = spec.groups[g].agents.length * spec.groups[g].obsSize;
+      for (let e = from; e < to; e++) {
+        const source = e * width;
+        const target = e * spec.stateSize + offset;
+        for (let k = 0; k < width; k++) state[target + k] = obs[source + k];
+      }
+      offset += width;
+    }
+  }
+
   /** Called once by the first `close`. */
   protected release(): void {}
 

@@ -75,6 +75,38 @@ describe("simple_spread", () => {
     expectClose(numbers(spread, "velocity"), velocity);
   });
 
+  it("follows the golden trajectory of the older integration", async () => {
+    const spread = await create("mpe/simple_spread", { integration: "velocityFirst" });
+    inject(spread, { position: start });
+    for (const row of [
+      [2, 1, 3],
+      [4, 0, 1],
+      [2, 2, 4],
+    ]) {
+      spread.groups[0].action.set(row);
+      spread.step();
+    }
+    expectClose(
+      numbers(spread, "position").slice(0, 6),
+      [-0.0060534666, -0.0012273039, 0.3060534666, 0.1887273039, -0.5875, 0.434375],
+    );
+    expectClose(
+      numbers(spread, "velocity"),
+      [0.3383201029, 0.141157606, 0.6616798971, 0.233842394, -0.375, 0.21875],
+    );
+  });
+
+  it("draws bodies at their scale, or equally large in every picture", async () => {
+    const radii = async (dynamicRescaling: boolean, far: number) => {
+      const spread = await create("mpe/simple_spread", { agents: 1, dynamicRescaling });
+      inject(spread, { position: [-far, 0, 0, far / 2] });
+      return spread.frame!(0).shapes.map((shape) => (shape.kind === "circle" ? shape.radius : Number.NaN));
+    };
+    expectClose(await radii(true, 9), [0.05, 0.15], 1e-15);
+    expectClose(await radii(false, 0.9), [0.05, 0.15], 1e-15);
+    expectClose(await radii(false, 9), [0.5, 1.5], 1e-15);
+  });
+
   it("pushes nobody when two centres coincide", async () => {
     const spread = await create("mpe/simple_spread", { agents: 2 });
     inject(spread, { position: [0, 0, 0, 0, 1, 1, -1, -1] });

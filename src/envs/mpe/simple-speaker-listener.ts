@@ -13,15 +13,17 @@ import { BatchedEnvironment } from "../../env/batch.js";
 import type { CreateOptions, EnvironmentSpec, Frame, FrameShape, GroupSpec } from "../../env/contract.js";
 import { defineEnvironment } from "../../env/definition.js";
 import { concatenatedObsFeatures, layout, sizeOfFeatures } from "../../env/features.js";
-import { box } from "../../env/spaces.js";
 import {
-  cssColor,
   decodeMovement,
-  episodeParameters,
+  decodeSpeech,
   MOVES,
   movementSpace,
-  physicsParameters,
-} from "./common.js";
+  speechNames,
+  speechSpace,
+  strongestWord,
+} from "./actions.js";
+import { episodeParameters, NO_CONTACTS, physicsParameters, pictureParameters } from "./common.js";
+import { cssColor, discs, speechCaption } from "./pictures.js";
 import { ParticleWorld } from "./world.js";
 
 const ID = "mpe/simple_speaker_listener_v4";
@@ -38,6 +40,7 @@ const parameters = {
   ...physicsParameters,
   agentSize: z.number().min(0).default(0.075).describe("radius of both agents (nothing collides)"),
   landmarkSize: z.number().min(0).default(0.04).describe("radius of a landmark"),
+  ...pictureParameters,
 };
 
 type Parameters = z.output<z.ZodObject<typeof parameters>>;
@@ -48,9 +51,9 @@ function describeSpeakerListener(p: Parameters): EnvironmentSpec {
     agents: ["speaker_0"],
     obsSize: LANDMARKS,
     features: layout([{ name: "goal", size: LANDMARKS, kind: "one-hot", low: DIM, high: BRIGHT }]),
-    action: p.continuousActions ? box(LANDMARKS, 0, 1) : { kind: "discrete", n: LANDMARKS },
+    action: speechSpace(LANDMARKS, p.continuousActions),
     hasActionMask: false,
-    ...(p.continuousActions ? {} : { actionNames: LABELS.map((label) => `says ${label}`) }),
+    ...(p.continuousActions ? {} : { actionNames: speechNames(LANDMARKS) }),
   };
   const features = layout([
     { name: "velocity", size: 2 },
@@ -91,8 +94,8 @@ class SimpleSpeakerListener extends BatchedEnvironment {
   readonly #goal: NdArray<"int32">;
   /** [E, 3] the last utterance; zero before the first */
   readonly #message: NdArray<"float64">;
-  /** [E, 2] distance after the last step; steps at which the strongest word was the goal's index */
-  readonly #tally: NdArray<"float64">;
+  /** [E] steps at which the strongest word was the goal's index */
+  readonly #truths: NdArray<"float64">;
 
   constructor(p: Parameters, options: CreateOptions) {
     super(describeSpeakerListener(p), options);
@@ -111,11 +114,11 @@ class SimpleSpeakerListener extends BatchedEnvironment {
         { ...body, movable: true },
       ],
       Array(LANDMARKS).fill(landmark),
-      { dt: p.dt, damping: p.damping, contactForce: 0, contactMargin: 1 },
+      { ...p, ...NO_CONTACTS },
     );
     this.#goal = zeros("int32", [this.copies]);
     this.#message = zeros("float64", [this.copies, LANDMARKS]);
-    this.#tally = zeros("float64", [this.copies, 2]);
+    this.#truths = zeros("float64", [this.copies]);
   }
 
   protected override startEpisode(e: number): void {
@@ -123,26 +126,20 @@ class SimpleSpeakerListener extends BatchedEnvironment {
     this.#goal.data[e] = stream.int(LANDMARKS);
     this.#world.scatter(e, stream);
     this.#message.data.fill(0, e * LANDMARKS, (e + 1) * LANDMARKS);
-    this.#tally.data.fill(0, 2 * e, 2 * e + 2);
+    this.#truths.data[e] = 0;
   }
 
   protected override advance(): void {
     const [speaker, listener] = this.groups;
     const { copies } = this;
     const message = this.#message.data;
-    const tally = this.#tally.data;
+    const truths = this.#truths.data;
     const goal = this.#goal.data;
     const p = this.#world.position.data;
-    decodeMovement(listener.action, this.#world.control, copies, 1, 2, 1, this.#p.gain);
+    decodeMovement(listener.action, this.#world, 1, 1, this.#p.gain);
+    decodeSpeech(speaker.action, message, copies, 0, 1, 1, LANDMARKS, false);
     this.#world.step();
-    const said = speaker.action;
     for (let e = 0; e < copies; e++) {
-      const m = e * LANDMARKS;
-      if (this.#p.continuousActions) {
-        for (let k = 0; k < LANDMARKS; k++) message[m + k] = said[m + k];
-      } else {
-        for (let k = 0; k < LANDMARKS; k++) message[m + k] = said[e] === k ? 1 : 0;
-      }
       const base = e * ENTITIES * 2;
       const target = base + (2 + goal[e]) * 2;
       const dx = p[base + 2] - p[target];
@@ -150,24 +147,11 @@ class SimpleSpeakerListener extends BatchedEnvironment {
       const d2 = dx * dx + dy * dy;
       speaker.reward[e] = -d2;
       listener.reward[e] = -d2;
-      tally[2 * e] = Math.sqrt(d2);
-      if (this.#word(e) === goal[e]) tally[2 * e + 1]++;
+      // One-hot messages hold the answer: 1 at the goal, or 0.
+      truths[e] += this.#p.continuousActions
+        ? Number(strongestWord(message, e * LANDMARKS, LANDMARKS) === goal[e])
+        : message[e * LANDMARKS + goal[e]];
     }
-  }
-
-  /** Index of the strongest entry of the last message (the lowest if tied); −1 before anything was said. */
-  #word(e: number): number {
-    const message = this.#message.data;
-    let word = -1;
-    let best = 0;
-    for (let k = 0; k < LANDMARKS; k++) {
-      const strength = message[e * LANDMARKS + k];
-      if (strength > best) {
-        best = strength;
-        word = k;
-      }
-    }
-    return word;
   }
 
   protected override observe(from: number, to: number): void {
@@ -178,15 +162,10 @@ class SimpleSpeakerListener extends BatchedEnvironment {
     const v = this.#world.velocity.data;
     const shown = this.groups[0].obs;
     const heard = this.groups[1].obs;
-    const { state } = this;
-    const { stateSize } = this.spec;
     for (let e = from; e < to; e++) {
-      const s = e * stateSize;
       const m = e * LANDMARKS;
-      for (let k = 0; k < LANDMARKS; k++) {
-        shown[m + k] = goal[e] === k ? BRIGHT : DIM;
-        state[s + k] = shown[m + k];
-      }
+      for (let k = 0; k < LANDMARKS; k++) shown[m + k] = DIM;
+      shown[m + goal[e]] = BRIGHT;
       const base = e * ENTITIES * 2;
       const x = p[base + 2];
       const y = p[base + 3];
@@ -198,8 +177,8 @@ class SimpleSpeakerListener extends BatchedEnvironment {
         heard[o + 3 + 2 * l] = p[base + 5 + 2 * l] - y;
         heard[o + 2 + 2 * LANDMARKS + l] = message[m + l];
       }
-      for (let k = 0; k < obsSize; k++) state[s + LANDMARKS + k] = heard[o + k];
     }
+    this.concatenateObs(from, to);
   }
 
   protected override hiddenState(): Record<string, NdArray> {
@@ -208,45 +187,39 @@ class SimpleSpeakerListener extends BatchedEnvironment {
       velocity: this.#world.velocity,
       goal: this.#goal,
       message: this.#message,
-      tally: this.#tally,
+      truths: this.#truths,
     };
   }
 
   protected override writeMetrics(e: number, out: Float64Array, offset: number): void {
-    out[offset] = this.#tally.data[2 * e];
-    out[offset + 1] = this.#tally.data[2 * e + 1] / this.elapsed[e];
+    const base = e * ENTITIES * 2;
+    const target = base + (2 + this.#goal.data[e]) * 2;
+    const p = this.#world.position.data;
+    out[offset] = Math.sqrt((p[base + 2] - p[target]) ** 2 + (p[base + 3] - p[target + 1]) ** 2);
+    out[offset + 1] = this.#truths.data[e] / this.elapsed[e];
   }
 
   protected override draw(e: number): Frame {
     const goal = this.#goal.data[e];
-    const p = this.#world.position.data;
-    const circle = (k: number, radius: number) => ({
-      kind: "circle" as const,
-      x: p[(e * ENTITIES + k) * 2],
-      y: p[(e * ENTITIES + k) * 2 + 1],
-      radius,
-    });
+    const disc = discs(this.#world, e, this.#p.dynamicRescaling);
     const channel = (k: number, l: number) => (k === l ? BRIGHT : DIM);
     const shapes: FrameShape[] = LABELS.map((label, l) => ({
-      ...circle(2 + l, this.#p.landmarkSize),
+      ...disc(2 + l, this.#p.landmarkSize),
       label,
       color: cssColor(channel(0, l), channel(1, l), channel(2, l)),
       role: l === goal ? "goal" : "landmark",
     }));
     const light = (k: number) => channel(k, goal) + 0.45;
     const agent = (k: number, name: string, color: string): FrameShape => ({
-      ...circle(k, this.#p.agentSize),
+      ...disc(k, this.#p.agentSize),
       agent: name,
       color,
       role: "agent",
     });
     shapes.push(agent(0, "speaker_0", cssColor(0.25, 0.25, 0.25)));
     shapes.push(agent(1, "listener_0", cssColor(light(0), light(1), light(2))));
-    const word = this.#word(e);
-    return {
-      shapes,
-      captions: [word < 0 ? "speaker_0 has said nothing yet" : `speaker_0 says ${LABELS[word]}`],
-    };
+    const word = strongestWord(this.#message.data, e * LANDMARKS, LANDMARKS);
+    return { shapes, captions: [speechCaption("speaker_0", word)] };
   }
 }
 

@@ -14,14 +14,16 @@ import { BatchedEnvironment } from "../../env/batch.js";
 import type { CreateOptions, EnvironmentSpec, Frame, FrameShape, GroupSpec } from "../../env/contract.js";
 import { defineEnvironment } from "../../env/definition.js";
 import { concatenatedObsFeatures, layout, sizeOfFeatures } from "../../env/features.js";
+import { decodeMovement, MOVES, movementSpace } from "./actions.js";
 import {
-  cssColor,
-  decodeMovement,
+  contactParameters,
   episodeParameters,
-  MOVES,
-  movementSpace,
+  neighborParameters,
   physicsParameters,
+  pictureParameters,
 } from "./common.js";
+import { Neighbors } from "./neighbors.js";
+import { cssColor, discs } from "./pictures.js";
 import { ParticleWorld } from "./world.js";
 
 const ID = "mpe/simple_spread_v3";
@@ -39,23 +41,12 @@ const parameters = {
   ...episodeParameters,
   terminateOnSuccess: z.boolean().default(false).describe("end the task when every landmark is covered"),
   curriculumStage: z.literal([0, 1]).default(1).describe("0: collisions cost nothing; 1: the full reward"),
-  landmarkNeighbors: z
-    .int()
-    .min(0)
-    .nullable()
-    .default(null)
-    .describe("observe only this many nearest landmarks; null: all, in index order"),
-  agentNeighbors: z
-    .int()
-    .min(0)
-    .nullable()
-    .default(null)
-    .describe("observe only this many nearest agents; null: all, in index order"),
+  ...neighborParameters,
   ...physicsParameters,
   agentSize: z.number().min(0).default(0.15).describe("radius of an agent"),
   landmarkSize: z.number().min(0).default(0.05).describe("radius of a landmark (landmarks do not collide)"),
-  contactForce: z.number().min(0).default(100).describe("stiffness of contacts"),
-  contactMargin: z.number().positive().default(0.001).describe("distance over which contact sets in"),
+  ...contactParameters,
+  ...pictureParameters,
 };
 
 type Parameters = z.output<z.ZodObject<typeof parameters>>;
@@ -98,9 +89,7 @@ class SimpleSpread extends BatchedEnvironment {
   readonly #collisions: NdArray<"float64">;
   /** [E, 2] landmarks covered, and sum of their distances to the nearest agent, after the last step */
   readonly #last: NdArray<"float64">;
-  /** scratch of the neighbour selection */
-  readonly #order: Int32Array;
-  readonly #keys: Float64Array;
+  readonly #neighbors: Neighbors;
 
   constructor(p: Parameters, options: CreateOptions) {
     super(describeSpread(p), options, true);
@@ -117,8 +106,7 @@ class SimpleSpread extends BatchedEnvironment {
     this.#world = new ParticleWorld(this.copies, Array(n).fill(agent), Array(n).fill(landmark), p);
     this.#collisions = zeros("float64", [this.copies]);
     this.#last = zeros("float64", [this.copies, 2]);
-    this.#order = new Int32Array(n);
-    this.#keys = new Float64Array(n);
+    this.#neighbors = new Neighbors(n);
   }
 
   protected override startEpisode(e: number): void {
@@ -128,8 +116,7 @@ class SimpleSpread extends BatchedEnvironment {
   }
 
   protected override advance(): void {
-    const n = this.#p.agents;
-    decodeMovement(this.groups[0].action, this.#world.control, this.copies, n, n, 0, this.#p.gain);
+    decodeMovement(this.groups[0].action, this.#world, 0, this.#p.agents, this.#p.gain);
     this.#world.step();
     this.#score();
   }
@@ -231,54 +218,16 @@ class SimpleSpread extends BatchedEnvironment {
     const base = e * n * 4;
     for (let i = 0; i < n; i++) {
       const start = (e * n + i) * obsSize;
+      const x = p[base + 2 * i];
+      const y = p[base + 2 * i + 1];
       obs.fill(0, start, start + obsSize);
       obs[start] = v[(e * n + i) * 2];
       obs[start + 1] = v[(e * n + i) * 2 + 1];
-      obs[start + 2] = p[base + 2 * i];
-      obs[start + 3] = p[base + 2 * i + 1];
-      this.#writeNearest(base, i, base + 2 * n, -1, landmarkNeighbors, start + 4);
-      this.#writeNearest(base, i, base, i, agentNeighbors, start + 4 + 2 * (landmarkNeighbors ?? n));
-    }
-  }
-
-  /** Relative positions of the `limit` nearest of the n entities at p[first …], the one numbered `skip` left out. */
-  #writeNearest(
-    base: number,
-    i: number,
-    first: number,
-    skip: number,
-    limit: number | null,
-    out: number,
-  ): void {
-    const n = this.#p.agents;
-    const p = this.#world.position.data;
-    const { obs } = this.groups[0];
-    const order = this.#order;
-    const keys = this.#keys;
-    const x = p[base + 2 * i];
-    const y = p[base + 2 * i + 1];
-    let count = 0;
-    for (let m = 0; m < n; m++) {
-      if (m === skip) continue;
-      const dx = p[first + 2 * m] - x;
-      const dy = p[first + 2 * m + 1] - y;
-      const key = dx * dx + dy * dy;
-      // Insertion sort; equal distances keep index order.
-      let at = count++;
-      if (limit !== null) {
-        while (at > 0 && keys[at - 1] > key) {
-          keys[at] = keys[at - 1];
-          order[at] = order[at - 1];
-          at--;
-        }
-      }
-      keys[at] = key;
-      order[at] = m;
-    }
-    const shown = Math.min(count, limit ?? count);
-    for (let k = 0; k < shown; k++) {
-      obs[out + 2 * k] = p[first + 2 * order[k]] - x;
-      obs[out + 2 * k + 1] = p[first + 2 * order[k] + 1] - y;
+      obs[start + 2] = x;
+      obs[start + 3] = y;
+      const others = start + 4 + 2 * (landmarkNeighbors ?? n);
+      this.#neighbors.write(p, base + 2 * n, n, -1, x, y, landmarkNeighbors, obs, start + 4);
+      this.#neighbors.write(p, base, n, i, x, y, agentNeighbors, obs, others);
     }
   }
 
@@ -298,27 +247,14 @@ class SimpleSpread extends BatchedEnvironment {
   }
 
   protected override draw(e: number): Frame {
-    const { agents: n, agentSize, landmarkSize } = this.#p;
-    const p = this.#world.position.data;
-    const circle = (k: number) => ({
-      kind: "circle" as const,
-      x: p[(e * 2 * n + k) * 2],
-      y: p[(e * 2 * n + k) * 2 + 1],
-    });
+    const { agents: n, agentSize, landmarkSize, dynamicRescaling } = this.#p;
+    const disc = discs(this.#world, e, dynamicRescaling);
     const shapes: FrameShape[] = [];
     for (let l = 0; l < n; l++) {
-      const color = cssColor(0.25, 0.25, 0.25);
-      shapes.push({ ...circle(n + l), radius: landmarkSize, color, role: "landmark" });
+      shapes.push({ ...disc(n + l, landmarkSize), color: cssColor(0.25, 0.25, 0.25), role: "landmark" });
     }
-    for (let i = 0; i < n; i++) {
-      const agent = this.spec.groups[0].agents[i];
-      shapes.push({
-        ...circle(i),
-        radius: agentSize,
-        color: cssColor(0.35, 0.35, 0.85),
-        role: "agent",
-        agent,
-      });
+    for (const [i, agent] of this.spec.groups[0].agents.entries()) {
+      shapes.push({ ...disc(i, agentSize), color: cssColor(0.35, 0.35, 0.85), role: "agent", agent });
     }
     return { shapes, captions: [] };
   }

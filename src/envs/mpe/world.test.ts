@@ -37,13 +37,16 @@ function referenceStep(
   const next = [...velocity];
   for (const [i, agent] of agents.entries()) {
     if (!agent.movable) continue;
+    const velocityFirst = constants.integration === "velocityFirst";
     for (const d of [2 * i, 2 * i + 1]) {
-      moved[d] += velocity[d] * constants.dt;
+      if (!velocityFirst) moved[d] += velocity[d] * constants.dt;
       next[d] = velocity[d] * (1 - constants.damping) + (force[d] / agent.mass) * constants.dt;
     }
     const speed = Math.sqrt(next[2 * i] ** 2 + next[2 * i + 1] ** 2);
-    if (speed <= agent.maxSpeed) continue;
-    for (const d of [2 * i, 2 * i + 1]) next[d] = (next[d] / speed) * agent.maxSpeed;
+    for (const d of [2 * i, 2 * i + 1]) {
+      if (speed > agent.maxSpeed) next[d] = (next[d] / speed) * agent.maxSpeed;
+      if (velocityFirst) moved[d] += next[d] * constants.dt;
+    }
   }
   return { position: moved, velocity: next };
 }
@@ -80,6 +83,7 @@ const world = fc
         damping: real(0, 1),
         contactForce: fc.constantFrom(0, 1, 100, 1e4),
         contactMargin: fc.constantFrom(1e-4, 1e-3, 1e-2),
+        integration: fc.constantFrom("positionFirst" as const, "velocityFirst" as const),
       }),
     }),
   );

@@ -8,6 +8,9 @@
  *   p   ← p + v·dt                                                       (with the velocity before the step)
  *   v   ← v·(1 − damping) + (F/mass)·dt, scaled down to maxSpeed
  *
+ * or, with "velocityFirst", v first and then p with the new v, as in openai/multiagent-particle-envs and in what was
+ * built on it.
+ *
  * Differs from MPE2 where two centres coincide (d < 1e-12): no force instead of NaN.
  */
 import { type NdArray, zeros } from "../../core/array.js";
@@ -22,7 +25,11 @@ export interface WorldConstants {
   readonly contactForce: number;
   /** k: width of the zone in which contact sets in (0.001) */
   readonly contactMargin: number;
+  /** whether an agent moves with its velocity before or after the step; default "positionFirst" */
+  readonly integration?: Integration;
 }
+
+export type Integration = "positionFirst" | "velocityFirst";
 
 export interface Body {
   /** radius */
@@ -66,6 +73,8 @@ export class ParticleWorld {
   /** entity indices and radii of the bodies that take part in contacts, in entity order */
   readonly #colliders: Int32Array;
   readonly #radii: Float64Array;
+  /** how many of the colliders are agents: landmarks push nothing but them */
+  readonly #collidingAgents: number;
   /** [agents + landmarks, 2] force on each entity of the copy at hand; landmarks' entries are never read */
   readonly #force: Float64Array;
   readonly #reach: number;
@@ -89,6 +98,7 @@ export class ParticleWorld {
     this.#maxSpeed = Float64Array.from(agents, (a) => a.maxSpeed);
     this.#colliders = Int32Array.from(bodies.flatMap((b, i) => (b.collides ? [i] : [])));
     this.#radii = Float64Array.from(this.#colliders, (i) => bodies[i].size);
+    this.#collidingAgents = agents.filter((a) => a.collides).length;
     this.#force = new Float64Array(bodies.length * 2);
     // The bound above scales with the constants: keep the neglected force below 4.3·10⁻¹⁹ whatever they are.
     const scale = (constants.contactForce * constants.contactMargin) / 0.1;
@@ -97,7 +107,7 @@ export class ParticleWorld {
 
   /** One step of every copy. Allocates nothing. */
   step(): void {
-    const contacts = this.#colliders.length > 1 && this.#constants.contactForce > 0;
+    const contacts = this.#collidingAgents > 0 && this.#constants.contactForce > 0;
     const n2 = this.agentCount * 2;
     const force = this.#force;
     const { control } = this;
@@ -118,7 +128,8 @@ export class ParticleWorld {
     const base = e * (this.agentCount + this.landmarkCount) * 2;
     const reach = this.#reach;
     const count = colliders.length;
-    for (let i = 0; i < count; i++) {
+    const agents = this.#collidingAgents;
+    for (let i = 0; i < agents; i++) {
       const a = colliders[i] * 2;
       const ax = p[base + a];
       const ay = p[base + a + 1];
@@ -147,7 +158,8 @@ export class ParticleWorld {
   }
 
   #integrate(e: number): void {
-    const { dt, damping } = this.#constants;
+    const { dt, damping, integration } = this.#constants;
+    const velocityFirst = integration === "velocityFirst";
     const keep = 1 - damping;
     const movable = this.#movable;
     const mass = this.#mass;
@@ -160,8 +172,10 @@ export class ParticleWorld {
     let w = e * n * 2;
     for (let i = 0; i < n; i++, q += 2, w += 2) {
       if (movable[i] === 0) continue;
-      p[q] += v[w] * dt;
-      p[q + 1] += v[w + 1] * dt;
+      if (!velocityFirst) {
+        p[q] += v[w] * dt;
+        p[q + 1] += v[w + 1] * dt;
+      }
       let vx = v[w] * keep + (force[2 * i] / mass[i]) * dt;
       let vy = v[w + 1] * keep + (force[2 * i + 1] / mass[i]) * dt;
       const limit = maxSpeed[i];
@@ -172,14 +186,30 @@ export class ParticleWorld {
       }
       v[w] = vx;
       v[w + 1] = vy;
+      if (velocityFirst) {
+        p[q] += vx * dt;
+        p[q + 1] += vy * dt;
+      }
     }
   }
 
-  /** Zero velocities and draw positions of copy e uniformly from [−1, 1]²: agents in order, then landmarks, x before y. */
-  scatter(e: number, stream: { uniformIn(low: number, high: number): number }): void {
-    const entities = this.agentCount + this.landmarkCount;
-    this.velocity.data.fill(0, e * this.agentCount * 2, (e + 1) * this.agentCount * 2);
+  /**
+   * Zero velocities and draw positions of copy e uniformly: agents in order from [−1, 1]², then landmarks in order from
+   * [−landmarkRange, landmarkRange]², x before y.
+   */
+  scatter(
+    e: number,
+    stream: { uniformIn(low: number, high: number): number },
+    landmarkRange = 1,
+    agentRange = 1,
+  ): void {
+    const n2 = this.agentCount * 2;
+    this.velocity.data.fill(0, e * n2, (e + 1) * n2);
     const p = this.position.data;
-    for (let k = e * entities * 2; k < (e + 1) * entities * 2; k++) p[k] = stream.uniformIn(-1, 1);
+    const start = e * (n2 + this.landmarkCount * 2);
+    const landmarks = start + n2;
+    const end = landmarks + this.landmarkCount * 2;
+    for (let k = start; k < landmarks; k++) p[k] = stream.uniformIn(-agentRange, agentRange);
+    for (let k = landmarks; k < end; k++) p[k] = stream.uniformIn(-landmarkRange, landmarkRange);
   }
 }
