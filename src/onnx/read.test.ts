@@ -397,6 +397,11 @@ describe("a model that can be read but not imported", () => {
       'p.onnx, node "hidden0" (Gemm): attribute "transB" is "yes", expected an integer',
     ],
     [
+      "with a flag that is neither 0 nor 1",
+      attribute({ name: "transB", type: AttributeType.INT, i: 2n }),
+      'p.onnx, node "hidden0" (Gemm): attribute "transB" is 2, expected 0 or 1',
+    ],
+    [
       "with a node that lacks an input",
       changed((_, g) => g.node[0]!.input.pop()),
       'p.onnx, node "hidden0" (Gemm): input 1 is missing',

@@ -114,10 +114,20 @@ export function probe(bytes: Uint8Array, rows: "free" | "fixed"): Outcome {
   if (graph.size > 1000 + 10 * bytes.length)
     throw new Error(`${graph.size} tensors from ${bytes.length} bytes`);
   if (applied === undefined) return "read, refused by the importer";
+  // What has been imported is compiled by writing it again.
+  const written = attempt(() => trace(() => rewritten(applied.inputs, applied.outputs), graph));
+  if (written !== undefined) readModel(written, "written.onnx");
   const floats = Object.values(applied.inputs).filter((x) => isFloat(x.dtype));
   const losses = applied.outputs.filter((y) => isFloat(y.dtype));
   const gradients = attempt(() => trace(() => losses.map((y) => grad(sum(y), floats)), graph));
   return gradients === undefined ? "imported" : "differentiated";
+}
+
+function rewritten(inputs: Readonly<Record<string, Tensor>>, outputs: readonly Tensor[]): Uint8Array {
+  return writeModel({
+    inputs: Object.values(inputs),
+    outputs: Object.fromEntries(outputs.map((y, i) => [`fuzz/out${i}`, y])),
+  });
 }
 
 /** The result, or undefined where a UserError says why there is none. */

@@ -307,6 +307,8 @@ const cases: Readonly<Record<string, readonly NodeCase[]>> = {
     { opsets: [11, 13], in: [[2, 3, 4]], attrs: { axis: -1 } },
   ],
   Squeeze: [
+    // No axes mean every dimension of size 1, also as an empty list.
+    { opsets: [13, NEWEST], in: [[1, 2, 1, 3], ints()] },
     { opsets: ALL, in: [[1, 3, 1]] },
     { opsets: [7, 12], in: [[1, 3, 1]], attrs: { axes: [2] } },
     { opsets: [13, NEWEST], in: [[1, 3, 1], ints(-1)] },

@@ -7,6 +7,7 @@ import type { RandomStream } from "../../src/core/random.js";
 import {
   AttributeProtoSchema,
   AttributeProto_AttributeType as AttributeType,
+  TensorProto_DataType as DataType,
   type GraphProto,
   GraphProtoSchema,
   type ModelProto,
@@ -16,6 +17,7 @@ import {
   OperatorSetIdProtoSchema,
   StringStringEntryProtoSchema,
   type TensorProto,
+  TensorProtoSchema,
   ValueInfoProtoSchema,
 } from "../../src/onnx/gen/onnx_pb.js";
 
@@ -115,8 +117,8 @@ const varints: Damage = (bytes, stream) => {
   return joined(bytes.slice(0, at), varint(odd(stream)), bytes.slice(at + 1));
 };
 
-/** Changes a decoded model in place. */
-type Change = (graph: GraphProto, stream: RandomStream, model: ModelProto) => void;
+/** Changes a decoded model in place; some take parts of another one. */
+type Change = (graph: GraphProto, stream: RandomStream, model: ModelProto, other: ModelProto) => void;
 
 const OPERATORS =
   "Add Cast Clip Concat ConstantOfShape CumSum Dropout Einsum Equal Expand Flatten GRU Gather GatherElements GatherND Gemm Identity If LSTM LayerNormalization Loop MatMul Max NonZero OneHot Pad Pow Range ReduceMean ReduceSum Relu Reshape Scan ScatterElements Shape Size Slice Softmax Split Squeeze Sub Tanh Tile TopK Transpose Trilu Unsqueeze Where Xor".split(
@@ -253,16 +255,95 @@ function nest(graph: GraphProto, stream: RandomStream): void {
   );
 }
 
+/** What a node in this position may take: inputs, initializers, and what the nodes before it compute. */
+const namesBefore = (graph: GraphProto, index: number): string[] => [
+  ...graph.input.map((v) => v.name),
+  ...graph.initializer.map((t) => t.name),
+  ...graph.node.slice(0, index).flatMap((n) => n.output),
+];
+
+/** Small numbers as sizes, axes, positions and counts, which operators take seriously. */
+const small = (stream: RandomStream): bigint => BigInt(stream.int(9) - 3);
+
+/** Changes after which a file is still in order, so that it gets to the importers. */
+const orderly: Readonly<Record<string, Change>> = {
+  /** A node takes something else. */
+  rewire: (graph, stream) => {
+    const index = stream.int(Math.max(1, graph.node.length));
+    const { input } = graph.node[index] ?? { input: [] };
+    if (input.length > 0) input[stream.int(input.length)] = pick(namesBefore(graph, index), stream) ?? "";
+  },
+  /** A node does something else. */
+  operator: (graph, stream) => {
+    const node = nodeOf(graph, stream);
+    if (node !== undefined) node.opType = pick(OPERATORS, stream)!;
+  },
+  /** Other shapes, axes and positions. */
+  integers: (graph, stream) => {
+    const literals = graph.initializer.filter((t) => t.dataType === DataType.INT64);
+    const literal = pick(literals, stream);
+    if (literal === undefined) return;
+    const count = stream.int(5);
+    const values = Array.from({ length: count }, () => (stream.int(8) === 0 ? odd(stream) : small(stream)));
+    literal.dims = stream.int(6) === 0 ? [1n, BigInt(count)] : [BigInt(count)];
+    literal.rawData = new Uint8Array(0);
+    literal.int64Data = values;
+  },
+  /** Other values of attributes, of the same type. */
+  setting: (graph, stream) => {
+    const a = pick(
+      graph.node.flatMap((n) => n.attribute),
+      stream,
+    );
+    if (a?.type === AttributeType.INT) a.i = stream.int(6) === 0 ? odd(stream) : small(stream);
+    else if (a?.type === AttributeType.INTS)
+      a.ints = Array.from({ length: stream.int(5) }, () => small(stream));
+    else if (a?.type === AttributeType.FLOAT) a.f = pick([0, -1, 0.5, Number.NaN, 1e30], stream)!;
+  },
+  /** Inputs of other sizes. */
+  resize: (graph, stream) => {
+    const info = pick(graph.input, stream);
+    if (info?.type?.value.case !== "tensorType") return;
+    const dim = pick(info.type.value.value.shape?.dim ?? [], stream);
+    if (dim !== undefined)
+      dim.value =
+        stream.int(4) === 0
+          ? { case: "dimParam", value: pick(["N", "T"], stream)! }
+          : { case: "dimValue", value: BigInt(stream.int(7)) };
+  },
+  /** A node of another file, with its literals, takes what there is, and its result is an output. */
+  graft: (graph, stream, _, other) => {
+    const node = clone(NodeProtoSchema, pick(other.graph!.node, stream) ?? create(NodeProtoSchema));
+    const label = `graft${graph.node.length}`;
+    const literals = other.graph!.initializer.filter((t) => node.input.includes(t.name));
+    for (const literal of literals) {
+      const copy = clone(TensorProtoSchema, literal);
+      copy.name = `${label}/${literal.name}`;
+      graph.initializer.push(copy);
+    }
+    node.input = node.input.map((name) =>
+      literals.some((t) => t.name === name) && stream.int(4) > 0
+        ? `${label}/${name}`
+        : (pick(namesBefore(graph, graph.node.length), stream) ?? ""),
+    );
+    node.output = node.output.map((_name, i) => `${label}:${i}`);
+    graph.node.push(node);
+    const output = graph.output[0];
+    if (output !== undefined && node.output[0] !== undefined) {
+      const info = clone(ValueInfoProtoSchema, output);
+      info.name = node.output[0];
+      graph.output.push(info);
+    }
+  },
+};
+
 const structural: Readonly<Record<string, Change>> = {
+  ...orderly,
   rename: (graph, stream) => {
     const node = nodeOf(graph, stream);
     if (node === undefined) return;
     const list = stream.int(3) === 0 ? node.output : node.input;
     if (list.length > 0) list[stream.int(list.length)] = pick([...namesOf(graph), ...NAMES], stream)!;
-  },
-  operator: (graph, stream) => {
-    const node = nodeOf(graph, stream);
-    if (node !== undefined) node.opType = pick(OPERATORS, stream)!;
   },
   swap: (graph, stream) => {
     if (graph.node.length < 2) return;
@@ -311,12 +392,12 @@ const structural: Readonly<Record<string, Change>> = {
   },
   values: changeValue,
   nest,
-  body: (graph, stream, model) => {
+  body: (graph, stream, model, other) => {
     const bodies = graph.node.flatMap((n) => n.attribute.flatMap((a) => (a.g === undefined ? [] : [a.g])));
     const body = pick(bodies, stream);
     if (body === undefined) return;
     const change = pick(Object.entries(structural), stream)!;
-    if (change[0] !== "file") change[1](body, stream, model);
+    if (change[0] !== "file") change[1](body, stream, model, other);
   },
   file: (_, stream, model) => {
     switch (stream.int(5)) {
@@ -344,12 +425,13 @@ const structural: Readonly<Record<string, Change>> = {
   },
 };
 
-/** Kinds of damage, the same number of files for each. "mixed": several structural ones. */
+/** Kinds of damage, the same number of files for each. "mixed": several structural ones; "orderly" likewise. */
 export const KINDS: readonly string[] = [
   ...Object.keys(bytewise),
   "varint",
   ...Object.keys(structural),
   "mixed",
+  "orderly",
 ];
 
 /**
@@ -360,13 +442,16 @@ export const KINDS: readonly string[] = [
 export function mutate(seed: Seed, kind: string, stream: RandomStream, seeds: readonly Seed[]): Uint8Array {
   const { bytes } = seed;
   if (kind === "varint") return varints(bytes, stream, bytes);
+  const other = pick(seeds, stream)!.bytes;
   const damage = bytewise[kind];
-  if (damage !== undefined) return damage(bytes, stream, pick(seeds, stream)!.bytes);
+  if (damage !== undefined) return damage(bytes, stream, other);
   const model = fromBinary(ModelProtoSchema, bytes);
-  const changes = Object.values(structural);
-  for (let k = 1 + stream.int(kind === "mixed" ? 6 : 3); k > 0; k--) {
-    const change = kind === "mixed" ? pick(changes, stream)! : structural[kind]!;
-    change(model.graph!, stream, model);
+  const donor = fromBinary(ModelProtoSchema, other);
+  const mixture = Object.values(kind === "orderly" ? orderly : structural);
+  const isMixture = kind === "mixed" || kind === "orderly";
+  for (let k = 1 + stream.int(isMixture ? 8 : 3); k > 0; k--) {
+    const change = isMixture ? pick(mixture, stream)! : structural[kind]!;
+    change(model.graph!, stream, model, donor);
   }
   return toBinary(ModelProtoSchema, model);
 }

@@ -302,12 +302,29 @@ function cases(type: DataType, opset: number): Case[] {
   ] as Case[];
 }
 
+/** The opset that brought an operator, if that is later than 11. */
+const SINCE: Readonly<Record<string, number>> = {
+  CastLike: 15,
+  Celu: 12,
+  Gelu: 20,
+  GreaterOrEqual: 12,
+  GroupNormalization: 18,
+  HardSwish: 14,
+  LayerNormalization: 17,
+  LessOrEqual: 12,
+  Mish: 18,
+  RMSNormalization: 23,
+  Swish: 24,
+  Trilu: 14,
+};
+
 /**
  * @param type  element type of the float inputs
  * @param opset 11 or later; not every operator exists at every opset
  */
 export function operatorModels(type: DataType.FLOAT | DataType.DOUBLE, opset: number): OperatorModel[] {
-  return cases(type, opset).map((c) => {
+  const present = cases(type, opset).filter(({ opType }) => opset >= (SINCE[opType] ?? 0));
+  return present.map((c) => {
     const { opType, inputs, attributes = [], literals = [], outputs = [], others = {} } = c;
     const names = inputs.map((_, i) => `x${i}`);
     const bytes = toBinary(

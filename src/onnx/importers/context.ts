@@ -238,8 +238,11 @@ export class NodeContext {
     return value as number;
   }
 
+  /** An attribute that is 0 or 1: engines do not agree what other numbers mean. */
   flag(name: string, absent: boolean): boolean {
-    return this.int(name, absent ? 1 : 0) !== 0;
+    const value = this.int(name, absent ? 1 : 0);
+    if (value !== 0 && value !== 1) throw this.wrong(name, value, "0 or 1");
+    return value === 1;
   }
 
   float(name: string, absent: number): number {

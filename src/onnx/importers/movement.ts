@@ -102,7 +102,9 @@ function flatten(c: NodeContext): Tensor {
 function squeeze(c: NodeContext): Tensor {
   const x = c.tensor(0);
   const rank = x.shape.length;
-  const given = c.intsSince(13, "axes");
+  const list = c.intsSince(13, "axes");
+  // As in ONNX Runtime, an empty list means the same as none.
+  const given = list?.length === 0 ? undefined : list;
   if (given === undefined && c.scope.rows !== undefined && t.hasFree(x.shape)) {
     throw c.fail("it removes every dimension of size 1, the row as well");
   }
