@@ -326,6 +326,7 @@ const orderly: Readonly<Record<string, Change>> = {
         ? `${label}/${name}`
         : (pick(namesBefore(graph, graph.node.length), stream) ?? ""),
     );
+    node.name = label;
     node.output = node.output.map((_name, i) => `${label}:${i}`);
     graph.node.push(node);
     const output = graph.output[0];
