@@ -2,7 +2,8 @@
 const CORE = ["core"];
 const TENSOR = [...CORE, "tensor"];
 const NN = [...TENSOR, "nn"];
-const ENV = [...CORE, "env"];
+const GAMES = [...CORE, "games"];
+const ENV = [...GAMES, "env"];
 const POLICY = [...NN, ...ENV, "runtime", "policy"];
 const ROLLOUT = [...POLICY, "threats", "rollout"];
 const LEARNERS = [...ROLLOUT, "learners"];
@@ -17,6 +18,7 @@ const mayImport = {
   onnx: [...TENSOR, "onnx"],
   nn: NN,
   runtime: [...TENSOR, "onnx", "runtime"],
+  games: GAMES,
   metrics: [...CORE, "metrics"],
   threats: [...CORE, "threats"],
   views: [...CORE, "views"],
@@ -37,6 +39,7 @@ const portable = [
   "tensor",
   "onnx",
   "nn",
+  "games",
   "env",
   "envs",
   "policy",
@@ -84,6 +87,13 @@ module.exports = {
       severity: "error",
       from: { path: "^src/(?!experiment|report|cli|server)[^/]+/.*(?<!\\.test)\\.ts$" },
       to: { path: "^src/core/files\\.ts$" },
+    },
+    {
+      name: "exact-models-are-types-until-somebody-solves-them",
+      comment: "the contract names tables and trees; environments build them, attacks and above solve them",
+      severity: "error",
+      from: { path: "^src/(env|policy|rollout|learners)/.*(?<!\\.test)\\.ts$" },
+      to: { path: "^src/games/", dependencyTypesNot: ["type-only"] },
     },
     {
       name: "one-file-knows-the-engine",
