@@ -1,4 +1,5 @@
 /** The tables of `src/onnx/support.ts`, held to the engine and to the gradient rules. */
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { type NdArray, ndarray, sizeOf } from "../../src/core/array.js";
 import { RandomStream } from "../../src/core/random.js";
@@ -47,6 +48,21 @@ describe("float64 kernels of the engine", () => {
     const missing = Object.keys(importers).filter((op) => !measured.has(op) && !control.includes(op));
     expect(missing).toEqual([]);
     for (const opType of control) expect(float64Support({ domain: "", opType }, 18)).toBe("yes");
+  });
+
+  it("are listed on their page", () => {
+    const page = readFileSync("docs/inspect.md", "utf8");
+    const row = (title: string) => {
+      const line = page.split("\n").find((text) => text.startsWith(`| ${title} |`))!;
+      return [...line.matchAll(/`(\w+)`/g)].map(([, name]) => name!);
+    };
+    const where = (has: (found: readonly [number, boolean][]) => boolean) =>
+      [...measured].filter(([, found]) => has(found)).map(([opType]) => opType);
+    const range = (found: readonly [number, boolean][]) =>
+      found.flatMap(([opset, yes]) => (yes ? [opset] : [])).join(" ");
+    expect(row("never")).toEqual(where((found) => range(found) === "").sort());
+    expect(row("at 18 only")).toEqual(where((found) => range(found) === "18").sort());
+    expect(row("from 16 to 18")).toEqual(where((found) => range(found) === "16 17 18").sort());
   });
 
   it("are unknown for operators of other domains and for new ones", () => {
