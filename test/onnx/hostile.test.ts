@@ -196,6 +196,24 @@ describe("work and memory are in proportion to the file", () => {
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(100 * 2 ** 20);
   });
 
+  it("shape arithmetic that makes 4096 numbers in each of 5,000 nodes", () => {
+    const bytes = model(
+      [
+        ...chain(5000, (_, output) => ({
+          opType: "ConstantOfShape",
+          name: output,
+          input: ["shape"],
+          output: [`${output}/whole`],
+        })),
+        { opType: "Tanh", name: "tanh", input: ["x"], output: ["y"] },
+      ],
+      [int64("shape", [4096])],
+    );
+    expect(refusal(bytes)).toMatch(
+      /^hostile\.onnx, node "v97\d" \(ConstantOfShape\): the model's shape arithmetic takes more than 4,000,000 numbers, expected at most 4,000,000$/,
+    );
+  });
+
   it("a split into more parts than outputs", () => {
     const bytes = model(
       [{ opType: "Split", name: "split", input: ["x", "sizes"], output: ["y"], attribute: [int("axis", 0)] }],

@@ -68,6 +68,7 @@ export class Scope {
   readonly #values = new Map<string, Value>();
   /** literals that became tensors: each once, and under its name */
   readonly #constants = new Map<string, Tensor>();
+  #computed = 0;
 
   constructor(
     /** operator set of the file */
@@ -95,6 +96,13 @@ export class Scope {
 
   get(name: string): Value | undefined {
     return this.#values.get(name) ?? this.parent?.get(name);
+  }
+
+  /** Count numbers that are computed while importing. @returns how many those are of the whole model so far */
+  countComputed(n: number): number {
+    if (this.parent !== undefined) return this.parent.countComputed(n);
+    this.#computed += n;
+    return this.#computed;
   }
 
   /** The literal called `name` as a tensor. */

@@ -22,6 +22,9 @@ import {
 /** Larger arrays are weights, not shapes; they are left to the engine. */
 const MAX_ELEMENTS = 4096;
 
+/** Numbers read and computed for one model. A node of thirty bytes could make 4096 of them, and a file has many nodes. */
+const MAX_COMPUTED = 4_000_000;
+
 type Known = Exclude<Value, { kind: "tensor" }>;
 
 /** Operands whose elements these operators move without looking at them; the others say where to. */
@@ -56,6 +59,23 @@ export function fold(c: NodeContext, importer: Importer): readonly Value[] | und
     inputs.set(i, value);
   }
   if (inputs.size === 0) return undefined;
+  const results = foldKnown(c, importer, inputs);
+  const count = [...inputs.values(), ...(results ?? [])].reduce(
+    (n, value) => n + (value.kind === "tensor" ? 0 : countOf(value)),
+    1,
+  );
+  if (c.scope.countComputed(count) > MAX_COMPUTED) {
+    const limit = MAX_COMPUTED.toLocaleString("en");
+    throw c.fail(`the model's shape arithmetic takes more than ${limit} numbers, expected at most ${limit}`);
+  }
+  return results;
+}
+
+function foldKnown(
+  c: NodeContext,
+  importer: Importer,
+  inputs: ReadonlyMap<number, Known>,
+): readonly Value[] | undefined {
   const free = [...inputs].filter(([, value]) => value.kind === "sizes").map(([i]) => i);
   if (free.length === 0) return evaluate(c, importer, new Map());
   const moved = Object.hasOwn(MOVED, c.node.opType) ? MOVED[c.node.opType]! : [];
