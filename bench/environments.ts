@@ -1,5 +1,5 @@
 /**
- * Benchmark (b): environment steps per second with random actions, 256 copies, drawing the actions included.
+ * Suite `env`: environment steps per second with random actions, 256 copies, drawing the actions included.
  *
  * An environment step is one step of one copy, all its agents together. `setup` creates and resets the environment;
  * the function it returns advances all copies together until at least `steps` environment steps are done, drawing

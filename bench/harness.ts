@@ -48,9 +48,12 @@ export class Peer {
     return [peer, await peer.#next()];
   }
 
-  /** @throws Error naming side and case if there is no answer, or the answer is that it cannot */
-  async ask(name: string): Promise<Line> {
-    this.#process.stdin.write(`${JSON.stringify({ case: name })}\n`);
+  /**
+   * @param more further fields of the request
+   * @throws Error naming side and case if there is no answer, or the answer is that it cannot
+   */
+  async ask(name: string, more: Line = {}): Promise<Line> {
+    this.#process.stdin.write(`${JSON.stringify({ case: name, ...more })}\n`);
     const answer = await this.#next();
     if (answer.error !== undefined) throw new Error(`${this.side.name}, case "${name}": ${answer.error}`);
     return answer;
@@ -71,28 +74,60 @@ export class Peer {
   }
 }
 
+/** What one side answered: a number per round by the wall clock, and by the processor's time. */
+export interface Rounds {
+  readonly wall: readonly number[];
+  readonly cpu: readonly number[];
+  /** numbers that all sides must come to; [] where there are none */
+  readonly check: readonly number[];
+}
+
 /**
  * Ask all sides in turn, round after round.
  * @param peers each with its own name of the case
- * @param read the number to keep of an answer
- * @returns per side, in the order asked: one number per round
+ * @returns per side, in the order asked
  */
 export async function interleave(
   peers: readonly { readonly peer: Pick<Peer, "ask">; readonly side: string; readonly name: string }[],
   rounds: number,
-  read: (answer: Line) => number,
-): Promise<Readonly<Record<string, readonly number[]>>> {
-  const out: Record<string, number[]> = {};
+  unit: Unit,
+): Promise<Readonly<Record<string, Rounds>>> {
+  const out: Record<string, { wall: number[]; cpu: number[]; check: readonly number[] }> = {};
   // The first request prepares a case; it does not count.
-  for (const { peer, name } of peers) await peer.ask(name);
+  for (const { peer, side, name } of peers) {
+    const { check = [] } = (await peer.ask(name)) as { check?: readonly number[] };
+    out[side] = { wall: [], cpu: [], check };
+  }
   for (let round = 0; round < rounds; round++) {
     for (const { peer, side, name } of peers) {
-      const value = read(await peer.ask(name));
-      out[side] ??= [];
-      out[side].push(value);
+      const answer = (await peer.ask(name)) as Record<string, number>;
+      const { seconds = NaN, cpu_seconds = NaN } = answer;
+      const wall = unit === "ms" ? answer.per_call_ms! : answer.steps_per_second!;
+      out[side]!.wall.push(wall);
+      out[side]!.cpu.push(unit === "ms" ? (wall * cpu_seconds) / seconds : (wall * seconds) / cpu_seconds);
     }
   }
   return out;
+}
+
+/** The numbers come from the same inputs in float32, summed in other orders. */
+const TOLERANCE = 1e-3;
+
+/**
+ * Two sides that do not come to the same numbers do not do the same work.
+ * @throws Error naming case and peer
+ */
+export function requireSame(
+  name: string,
+  ours: readonly number[],
+  peer: string,
+  theirs: readonly number[],
+): void {
+  if (ours.length === 0 || theirs.length === 0) return;
+  const same = (a: number, b: number) =>
+    Math.abs(a - b) <= TOLERANCE * Math.max(Math.abs(a), Math.abs(b), 1e-3);
+  if (ours.length === theirs.length && ours.every((x, i) => same(x, theirs[i]!))) return;
+  throw new Error(`case "${name}": we come to ${ours.join(", ")}, ${peer} to ${theirs.join(", ")}`);
 }
 
 export function median(values: readonly number[]): number {
@@ -101,12 +136,16 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
+export type Unit = "ms" | "steps/s";
+
 /** What is quoted of one side. */
 export interface Summary {
   readonly median: number;
   /** the fastest round */
   readonly best: number;
   readonly rounds: readonly number[];
+  /** median by the processor's time, which other work on the machine disturbs less */
+  readonly cpu: number;
 }
 
 /** What is quoted of a comparison; above 1: the first is faster. */
@@ -116,23 +155,27 @@ export interface Ratio {
   /** least and greatest of the rounds, each side's with the other's of the same round */
   readonly low: number;
   readonly high: number;
+  /** of the medians by the processor's time */
+  readonly cpuRatio: number;
 }
 
 /** @param unit whether more is faster (steps per second) or slower (milliseconds) */
-export function summarize(rounds: readonly number[], unit: "ms" | "steps/s"): Summary {
+export function summarize({ wall, cpu }: Rounds, unit: Unit): Summary {
   return {
-    median: median(rounds),
-    best: unit === "ms" ? Math.min(...rounds) : Math.max(...rounds),
-    rounds,
+    median: median(wall),
+    best: unit === "ms" ? Math.min(...wall) : Math.max(...wall),
+    rounds: wall,
+    cpu: median(cpu),
   };
 }
 
-export function compare(ours: readonly number[], theirs: readonly number[], unit: "ms" | "steps/s"): Ratio {
+export function compare(ours: Rounds, theirs: Rounds, unit: Unit): Ratio {
   const faster = (a: number, b: number) => (unit === "ms" ? b / a : a / b);
-  const paired = ours.map((x, i) => faster(x, theirs[i]!));
+  const paired = ours.wall.map((x, i) => faster(x, theirs.wall[i]!));
   return {
-    ratio: faster(median(ours), median(theirs)),
+    ratio: faster(median(ours.wall), median(theirs.wall)),
     low: Math.min(...paired),
     high: Math.max(...paired),
+    cpuRatio: faster(median(ours.cpu), median(theirs.cpu)),
   };
 }

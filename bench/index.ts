@@ -9,74 +9,15 @@ import {
   median,
   Peer,
   type Ratio,
+  requireSame,
   type Side,
   type Summary,
   summarize,
+  type Unit,
 } from "./harness.js";
-
-interface Row {
-  /** our name of the case */
-  readonly name: string;
-  /** peer → its name of the same case */
-  readonly peers: Readonly<Record<string, string>>;
-}
-
-interface Suite {
-  readonly title: string;
-  /** peer → script in bench/peers, and the environment variable that names its Python */
-  readonly scripts: Readonly<Record<string, { readonly script: string; readonly python: string }>>;
-  readonly unit: "ms" | "steps/s";
-  readonly rows: readonly Row[];
-  /** whether the time from the start of a process to its first update is measured too */
-  readonly firstUpdate?: true;
-}
-
-const TORCH = "PHALANX_TORCH_PYTHON";
-const JAX = "PHALANX_JAX_PYTHON";
-const both = (name: string): Row => ({ name, peers: { torch: name, jax: name } });
-
-const suites: Readonly<Record<string, Suite>> = {
-  updates: {
-    title: "(a) update steps and inference",
-    scripts: {
-      torch: { script: "torch_updates.py", python: TORCH },
-      jax: { script: "jax_updates.py", python: JAX },
-    },
-    unit: "ms",
-    rows: [
-      ...["mlp64-b16", "mlp64-b128", "mlp64-b1024", "mlp64-b4096", "mlp256-b512", "ppo-750x10"].map(both),
-      ...["infer-1", "infer-30", "infer-768"].map(both),
-    ],
-  },
-  env: {
-    title: "(b) environment steps, 256 copies, random actions",
-    scripts: {
-      mpe2: { script: "mpe2_steps.py", python: TORCH },
-      jaxmarl: { script: "jaxmarl_steps.py", python: JAX },
-    },
-    unit: "steps/s",
-    rows: [
-      { name: "simple_spread N=3", peers: { mpe2: "spread-n3", jaxmarl: "spread-n3" } },
-      { name: "simple_spread N=30", peers: { mpe2: "spread-n30", jaxmarl: "spread-n30" } },
-      { name: "simple_spread N=100", peers: { mpe2: "spread-n100" } },
-      { name: "simple_speaker_listener", peers: { mpe2: "speaker-listener" } },
-    ],
-  },
-  train: {
-    title: "(c) training, rollout, update and all",
-    firstUpdate: true,
-    scripts: {
-      torch: { script: "torch_mappo.py", python: TORCH },
-      "torch lean": { script: "torch_mappo.py", python: TORCH },
-      jaxmarl: { script: "jaxmarl_ippo.py", python: JAX },
-    },
-    unit: "steps/s",
-    rows: [
-      { name: "mappo", peers: { torch: "mappo", "torch lean": "mappo:lean" } },
-      { name: "ippo", peers: { jaxmarl: "ippo" } },
-    ],
-  },
-};
+import type { Products } from "./profile.js";
+import { runSoak } from "./soak.js";
+import { type Suite, suites } from "./suites.js";
 
 export interface BenchOptions {
   /** measurements per side and case; default 7 */
@@ -88,7 +29,7 @@ export interface BenchOptions {
 export interface SuiteResult {
   readonly suite: string;
   readonly title: string;
-  readonly unit: "ms" | "steps/s";
+  readonly unit: Unit;
   readonly rounds: number;
   /** what each side said when it was ready: versions, cases */
   readonly sides: Readonly<Record<string, Line>>;
@@ -98,6 +39,8 @@ export interface SuiteResult {
     readonly name: string;
     readonly ours: Summary;
     readonly peers: Readonly<Record<string, Summary & Ratio>>;
+    /** our matrix products, and the time of the calls that they were measured beside */
+    readonly products?: Products & { readonly ofMs: number };
   }[];
   /** seconds from the start of a process of its own to its first update, per side and case */
   readonly firstUpdate: Readonly<Record<string, Readonly<Record<string, number>>>>;
@@ -112,7 +55,7 @@ export async function bench(names: readonly string[], options: BenchOptions = {}
   const { rounds = 7, onResult } = options;
   const unknown = names.find((name) => suites[name] === undefined);
   if (unknown !== undefined)
-    throw new UserError(`bench: got "${unknown}", expected ${Object.keys(suites).join(", ")}.`);
+    throw new UserError(`bench: got "${unknown}", expected ${Object.keys(suites).join(", ")} or soak.`);
   const results: SuiteResult[] = [];
   for (const [key, suite] of Object.entries(suites)) {
     if (names.length > 0 && !names.includes(key)) continue;
@@ -123,14 +66,26 @@ export async function bench(names: readonly string[], options: BenchOptions = {}
   return results;
 }
 
+export interface CommandOptions {
+  readonly json: boolean;
+  /** measurements per side and case; undefined: 7 */
+  readonly rounds?: number;
+  /** of `soak`; undefined: 10⁶ */
+  readonly runs?: number;
+}
+
 /**
  * The command: `bench`, printed.
- * @param name one suite; undefined: all
+ * @param name one suite, or "soak"; undefined: all suites
  */
 export async function runBenchmarks(
   name: string | undefined,
-  { json, rounds }: { readonly json: boolean; readonly rounds?: number },
+  { json, rounds, runs = 1_000_000 }: CommandOptions,
 ): Promise<void> {
+  if (name === "soak") {
+    runSoak(runs, { json });
+    return;
+  }
   const results = await bench(name === undefined ? [] : [name], {
     ...(rounds === undefined ? {} : { rounds }),
     ...(json ? {} : { onResult: (result) => console.log(table(result)) }),
@@ -167,7 +122,6 @@ async function runSuite(key: string, suite: Suite, rounds: number): Promise<Suit
         missing.push((error as Error).message);
       }
     }
-    const read = (line: Line) => Number(suite.unit === "ms" ? line.per_call_ms : line.steps_per_second);
     const rows = [];
     for (const row of suite.rows) {
       const asked = [
@@ -177,7 +131,11 @@ async function runSuite(key: string, suite: Suite, rounds: number): Promise<Suit
           return peer === undefined ? [] : [{ peer, side, name }];
         }),
       ];
-      const { phalanx: ours = [], ...others } = await interleave(asked, rounds, read);
+      const { phalanx, ...others } = await interleave(asked, rounds, suite.unit);
+      const ours = phalanx!;
+      for (const [side, theirs] of Object.entries(others)) {
+        requireSame(row.name, ours.check, side, theirs.check);
+      }
       rows.push({
         name: row.name,
         ours: summarize(ours, suite.unit),
@@ -187,8 +145,9 @@ async function runSuite(key: string, suite: Suite, rounds: number): Promise<Suit
             { ...summarize(theirs, suite.unit), ...compare(ours, theirs, suite.unit) },
           ]),
         ),
+        ...(suite.products ? { products: await ourProducts(peers.get("phalanx")!, row.name) } : {}),
       });
-      if (!suite.firstUpdate) continue;
+      if (!row.firstUpdate) continue;
       const first: Record<string, number> = { phalanx: await ourFirstUpdate(row.name, rounds) };
       for (const side of Object.keys(row.peers)) {
         const seconds = ready[side]?.first_update_seconds;
@@ -211,6 +170,11 @@ async function runSuite(key: string, suite: Suite, rounds: number): Promise<Suit
   }
 }
 
+async function ourProducts(us: Peer, name: string): Promise<Products & { ofMs: number }> {
+  const { products, per_call_ms } = await us.ask(name, { profile: true });
+  return { ...(products as Products), ofMs: Number(per_call_ms) };
+}
+
 /** Median of fresh processes; the peers, which take longer, are started once. */
 async function ourFirstUpdate(name: string, rounds: number): Promise<number> {
   const seconds: number[] = [];
@@ -230,29 +194,51 @@ function show(x: number): string {
   return x >= 1000 ? Math.round(x).toLocaleString("en") : x.toPrecision(3);
 }
 
-/** A suite's result as Markdown: median (best round), and ratios of medians (their spread). */
+/** A suite's result as Markdown: median (best round), ratios of medians (their spread), and what limits us. */
 export function table(result: SuiteResult): string {
   const peers = Object.keys(result.sides).filter((side) => side !== "phalanx");
+  const peak = Number(result.sides.phalanx?.peak_gflops);
   const quoted = ({ median, best }: Summary) => `${show(median)} (${show(best)})`;
+  const columns = [
+    "case",
+    "phalanx",
+    ...(Number.isNaN(peak) ? [] : ["in products", "GFLOP/s there"]),
+    ...peers.flatMap((p) => [p, `ratio to ${p}`, "by processor time"]),
+  ];
   const lines = [
     `## ${result.title}`,
     "",
     `${result.unit}: median (best) of ${result.rounds} interleaved rounds on one core; ratio of medians, above 1 where Phalanx is faster (least and greatest of the rounds).`,
     "",
-    `| ${["case", "phalanx", ...peers.flatMap((p) => [p, `ratio to ${p}`])].join(" | ")} |`,
-    `|${"---|".repeat(2 + 2 * peers.length)}`,
+    `| ${columns.join(" | ")} |`,
+    `|${"---|".repeat(columns.length)}`,
     ...result.rows.map((row) => {
       const cells = peers.flatMap((p) => {
         const peer = row.peers[p];
-        if (peer === undefined) return ["", ""];
+        if (peer === undefined) return ["", "", ""];
         return [
           quoted(peer),
           `**${peer.ratio.toFixed(2)}** (${peer.low.toFixed(2)}–${peer.high.toFixed(2)})`,
+          peer.cpuRatio.toFixed(2),
         ];
       });
-      return `| ${[row.name, quoted(row.ours), ...cells].join(" | ")} |`;
+      const { products } = row;
+      const limits = Number.isNaN(peak)
+        ? []
+        : products === undefined
+          ? ["", ""]
+          : [
+              `${Math.round((100 * products.ms) / products.ofMs)} %`,
+              show((1000 * products.gflop) / products.ms),
+            ];
+      return `| ${[row.name, quoted(row.ours), ...limits, ...cells].join(" | ")} |`;
     }),
     "",
+    ...(Number.isNaN(peak)
+      ? []
+      : [
+          `In products: the share of our time that the engine's profile finds inside matrix products, and their speed. The fastest product of square matrices (256 to 1024) on this core: ${show(peak)} GFLOP/s.`,
+        ]),
     ...Object.entries(result.firstUpdate).map(([name, first]) => {
       const each = Object.entries(first).map(([side, seconds]) => `${side} ${seconds.toFixed(2)} s`);
       return `First update of ${name} after the start of a process: ${each.join(", ")}.`;

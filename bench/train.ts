@@ -1,4 +1,4 @@
-/** Benchmark (c): whole training loops, rollout, update and all, as bench/peers/README.md defines them. */
+/** Suite `train`: whole training loops, rollout, update and all, as bench/peers/README.md defines them. */
 import { plain } from "../src/defenses/index.js";
 import { createEnvironment } from "../src/envs/index.js";
 import { type PpoOptions, ppoOptions } from "../src/learners/index.js";
@@ -35,14 +35,12 @@ function training(name: string, envSteps: number, maxCycles: number, options: Pp
 }
 
 const shared = { agentIds: false, hidden: [64, 64] };
+const mappo = { ...shared, copies: 10, rolloutSteps: 25, epochs: 10, learningRate: 7e-4 };
 
 export const trainCases: readonly TrainCase[] = [
-  training(
-    "mappo",
-    5000,
-    25,
-    ppoOptions.parse({ ...shared, copies: 10, rolloutSteps: 25, epochs: 10, learningRate: 7e-4 }),
-  ),
+  training("mappo", 5000, 25, ppoOptions.parse(mappo)),
+  // Gradients go back through the whole of an episode.
+  training("mappo-gru", 5000, 25, ppoOptions.parse({ ...mappo, recurrent: 64, chunk: 25 })),
   training(
     "ippo",
     20_480,

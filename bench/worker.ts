@@ -6,49 +6,77 @@
 import { createInterface } from "node:readline";
 import { Runtime } from "../src/runtime/index.js";
 import { nodeBackend } from "../src/runtime/node.js";
+import { attackCases } from "./attacks.js";
+import { type Case, checkOf } from "./cases.js";
 import { environmentCases } from "./environments.js";
+import { peakGflops, productsOf } from "./profile.js";
+import { recurrentCases } from "./recurrent.js";
+import { stackelbergCases } from "./stackelberg.js";
+import { suites } from "./suites.js";
 import { trainCases } from "./train.js";
 import { updateCases } from "./updates.js";
 
-interface Answer {
+interface Times {
   readonly seconds: number;
-  readonly per_call_ms?: number;
-  readonly steps_per_second?: number;
+  /** processor time of all threads */
+  readonly cpu_seconds: number;
 }
-type Measure = () => Promise<Answer>;
+interface Prepared {
+  /** numbers that a peer must come to as well */
+  readonly check?: readonly number[];
+  measure(): Promise<Times & { readonly per_call_ms?: number; readonly steps_per_second?: number }>;
+  /** the time of a call, and of the matrix products in it */
+  profile?(): Promise<object>;
+}
 
 const runtime = new Runtime(nodeBackend());
 const WARMUP = 20;
 /** Seconds that one measurement of a short case should take; the peers' default. */
 const BUDGET = 0.3;
 
-const seconds = async (work: () => unknown) => {
+async function timed(work: () => unknown): Promise<Times> {
   const start = performance.now();
+  const cpu = process.cpuUsage();
   await work();
-  return (performance.now() - start) / 1000;
-};
+  const seconds = (performance.now() - start) / 1000;
+  const { user, system } = process.cpuUsage(cpu);
+  return { seconds, cpu_seconds: (user + system) / 1e6 };
+}
 
-const suites: Record<string, Record<string, () => Promise<Measure>>> = {
-  updates: Object.fromEntries(
-    updateCases.map(({ name, setup }) => [
-      name,
+/** One short call, repeated until the time budget is used. */
+function repeated(cases: readonly Case[]): Record<string, () => Promise<Prepared>> {
+  return Object.fromEntries(
+    cases.map((one) => [
+      one.name,
       async () => {
-        const call = setup(runtime);
-        for (let i = 0; i < WARMUP; i++) call();
-        const estimate =
-          (await seconds(() => {
-            for (let i = 0; i < WARMUP; i++) call();
-          })) / WARMUP;
-        const calls = Math.max(5, Math.round(BUDGET / estimate));
-        return async () => {
-          const took = await seconds(() => {
-            for (let i = 0; i < calls; i++) call();
+        const call = one.setup(runtime);
+        const check = checkOf(call);
+        const repeat = (count: number) =>
+          timed(() => {
+            for (let i = 0; i < count; i++) call();
           });
-          return { seconds: took, per_call_ms: (1000 * took) / calls };
+        await repeat(WARMUP);
+        const estimate = (await repeat(WARMUP)).seconds / WARMUP;
+        const calls = Math.max(5, Math.round(BUDGET / estimate));
+        const measure = async () => {
+          const times = await repeat(calls);
+          return { ...times, per_call_ms: (1000 * times.seconds) / calls };
         };
+        const profile = async () => {
+          const { per_call_ms } = await measure();
+          return { per_call_ms, products: productsOf(one, Math.max(5, Math.ceil(calls / 3))) };
+        };
+        return { check, measure, profile };
       },
     ]),
-  ),
+  );
+}
+
+const cases: Record<string, Record<string, () => Promise<Prepared>>> = {
+  updates: repeated(updateCases),
+  recurrent: repeated(recurrentCases),
+  stackelberg: repeated(stackelbergCases),
+  attacks: repeated(attackCases),
   env: Object.fromEntries(
     environmentCases.map(({ name, setup }) => [
       name,
@@ -56,10 +84,13 @@ const suites: Record<string, Record<string, () => Promise<Measure>>> = {
         const run = await setup();
         const probe = 256 * 25;
         run(probe);
-        const steps = Math.max(probe, Math.round((BUDGET * probe) / (await seconds(() => run(probe)))));
-        return async () => {
-          const took = await seconds(() => run(steps));
-          return { seconds: took, steps_per_second: steps / took };
+        const estimate = (await timed(() => run(probe))).seconds;
+        const steps = Math.max(probe, Math.round((BUDGET * probe) / estimate));
+        return {
+          measure: async () => {
+            const times = await timed(() => run(steps));
+            return { ...times, steps_per_second: steps / times.seconds };
+          },
         };
       },
     ]),
@@ -69,9 +100,11 @@ const suites: Record<string, Record<string, () => Promise<Measure>>> = {
       name,
       async () => {
         await run(runtime, envSteps, 0);
-        return async () => {
-          const took = await seconds(() => run(runtime, envSteps, 0));
-          return { seconds: took, steps_per_second: envSteps / took };
+        return {
+          measure: async () => {
+            const times = await timed(() => run(runtime, envSteps, 0));
+            return { ...times, steps_per_second: envSteps / times.seconds };
+          },
         };
       },
     ]),
@@ -79,11 +112,10 @@ const suites: Record<string, Record<string, () => Promise<Measure>>> = {
 };
 
 const say = (line: object) => process.stdout.write(`${JSON.stringify(line)}\n`);
-const suite = suites[process.argv[2] ?? ""];
-if (suite === undefined)
-  throw new Error(`suite: got "${process.argv[2]}", expected ${Object.keys(suites).join(", ")}`);
+const [name = "", firstCase] = process.argv.slice(2);
+const suite = cases[name];
+if (suite === undefined) throw new Error(`suite: got "${name}", expected ${Object.keys(cases).join(", ")}`);
 
-const firstCase = process.argv[3];
 let firstUpdate = {};
 if (firstCase !== undefined) {
   const first = trainCases.find((c) => c.name === firstCase);
@@ -98,17 +130,20 @@ say({
   version: runtime.backend.name,
   node: process.versions.node,
   cases: Object.keys(suite),
+  ...(suites[name]?.products ? { peak_gflops: peakGflops() } : {}),
   ...firstUpdate,
 });
-const prepared = new Map<string, Measure>();
+const prepared = new Map<string, Prepared>();
 for await (const line of createInterface({ input: process.stdin })) {
-  const { case: name } = JSON.parse(line) as { case: string };
-  const prepare = suite[name];
+  const { case: asked, profile } = JSON.parse(line) as { case: string; profile?: boolean };
+  const prepare = suite[asked];
   if (prepare === undefined) {
-    say({ case: name, error: "unknown case" });
+    say({ case: asked, error: "unknown case" });
     continue;
   }
-  const measure = prepared.get(name) ?? (await prepare());
-  prepared.set(name, measure);
-  say({ case: name, ...(await measure()) });
+  const known = prepared.get(asked);
+  const one = known ?? (await prepare());
+  prepared.set(asked, one);
+  const answer = profile ? await one.profile?.() : await one.measure();
+  say({ case: asked, ...(known === undefined ? { check: one.check } : {}), ...answer });
 }

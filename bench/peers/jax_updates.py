@@ -1,8 +1,7 @@
 """Benchmark (a), JAX: the same cases as torch_updates.py, jitted. See README.md."""
 
-from functools import partial
-
 from protocol import Repeated, one_thread, options, serve
+from shared_numbers import UNIT, SharedNumbers
 
 one_thread()
 
@@ -11,15 +10,13 @@ import jax.numpy as jnp
 import optax
 
 
-def init(key, *sizes):
-    """Uniform in 1/sqrt(fan-in), as the PyTorch layers have it."""
-    params = []
-    for a, b in zip(sizes, sizes[1:]):
-        key, kw, kb = jax.random.split(key, 3)
-        bound = a**-0.5
-        draw = partial(jax.random.uniform, minval=-bound, maxval=bound)
-        params.append((draw(kw, (a, b)), draw(kb, (b,))))
-    return params
+def init(numbers, *sizes):
+    return [(jnp.asarray(w), jnp.asarray(b)) for w, b in numbers.layers(*sizes)]
+
+
+def normal(numbers, *shape):
+    """Mean 0, standard deviation 1."""
+    return jnp.asarray(numbers.draw(*shape, scale=UNIT))
 
 
 def forward(params, x):
@@ -49,10 +46,10 @@ def held(step, start, data):
 
 def regression(sizes, batch):
     def build():
-        kp, kx, ky = jax.random.split(jax.random.key(0), 3)
-        params = init(kp, *sizes)
+        numbers = SharedNumbers()
+        params = init(numbers, *sizes)
         adam = optax.adam(1e-3)
-        data = jax.random.normal(kx, (batch, sizes[0])), jax.random.normal(ky, (batch, sizes[-1]))
+        data = normal(numbers, batch, sizes[0]), normal(numbers, batch, sizes[-1])
 
         def step(state, data):
             params, moments = state
@@ -68,12 +65,12 @@ def regression(sizes, batch):
 
 def ppo(one_program, rows=750, epochs=10, clip=0.2, entropy=0.01, max_norm=10.0, delta=10.0):
     def build():
-        keys = jax.random.split(jax.random.key(0), 7)
-        actor, critic = init(keys[0], 18, 64, 64, 5), init(keys[1], 54, 64, 64, 1)
+        numbers = SharedNumbers()
+        actor, critic = init(numbers, 18, 64, 64, 5), init(numbers, 54, 64, 64, 1)
         rule = optax.chain(optax.clip_by_global_norm(max_norm), optax.adam(7e-4, eps=1e-5))
-        obs, share = jax.random.normal(keys[2], (rows, 18)), jax.random.normal(keys[3], (rows, 54))
-        action = jax.random.randint(keys[4], (rows,), 0, 5)
-        advantage, target = jax.random.normal(keys[5], (rows,)), jax.random.normal(keys[6], (rows,))
+        obs, share = normal(numbers, rows, 18), normal(numbers, rows, 54)
+        action = jnp.asarray(numbers.integers(rows, 5))
+        advantage, target = normal(numbers, rows), normal(numbers, rows)
         pick = lambda logp, a: jnp.take_along_axis(logp, a[:, None], 1)[:, 0]
         old = pick(jax.nn.log_softmax(forward(actor, obs)), action)
 
@@ -94,30 +91,31 @@ def ppo(one_program, rows=750, epochs=10, clip=0.2, entropy=0.01, max_norm=10.0,
         def epoch(state, data):
             actor, actor_moments, critic, critic_moments = state
             obs, share, action, advantage, target, old = data
-            actor, actor_moments, _ = descend(actor_loss, actor, actor_moments, obs, action, advantage, old)
-            critic, critic_moments, loss = descend(critic_loss, critic, critic_moments, share, target)
-            return (actor, actor_moments, critic, critic_moments), loss
+            actor, actor_moments, first = descend(actor_loss, actor, actor_moments, obs, action, advantage, old)
+            critic, critic_moments, second = descend(critic_loss, critic, critic_moments, share, target)
+            return (actor, actor_moments, critic, critic_moments), first + second
 
         def update(state, data):
             state, losses = jax.lax.scan(lambda s, _: epoch(s, data), state, None, epochs)
-            return state, losses[-1]
+            return state, losses.sum()
 
         start = (actor, rule.init(actor), critic, rule.init(critic))
         data = (obs, share, action, advantage, target, old)
         if one_program:
             return held(update, start, data)
         once, reset = held(epoch, start, data)
-        return lambda: [once() for _ in range(epochs)][-1], reset
+        return lambda: sum(once() for _ in range(epochs)), reset
 
     return Repeated(build, warmup=3)
 
 
 def inference(rows):
     def build():
-        params = init(jax.random.key(0), 30, 64, 64, 5)
-        x = jax.random.normal(jax.random.key(1), (rows, 30))
+        numbers = SharedNumbers()
+        params, x = init(numbers, 30, 64, 64, 5), normal(numbers, rows, 30)
         fn = jax.jit(forward)
-        return lambda: fn(params, x).block_until_ready(), lambda: None
+        call = lambda: fn(params, x).block_until_ready()
+        return call, lambda: None, lambda: [call().sum()]
 
     return Repeated(build)
 
@@ -125,7 +123,7 @@ def inference(rows):
 cases = {f"mlp64-b{batch}": regression((30, 64, 64, 5), batch) for batch in (16, 128, 1024, 4096)}
 cases["mlp256-b512"] = regression((150, 256, 256, 5), 512)
 cases["ppo-750x10"] = ppo(one_program=True)
-cases["ppo-750x10:ten-calls"] = ppo(one_program=False)
+cases["ppo-750x10:ten-runs"] = ppo(one_program=False)
 for rows in (1, 30, 768):
     cases[f"infer-{rows}"] = inference(rows)
 

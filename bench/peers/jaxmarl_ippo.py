@@ -5,7 +5,7 @@ import time
 from importlib.metadata import version
 from typing import NamedTuple
 
-from protocol import one_thread, options, process_age, serve
+from protocol import Clock, one_thread, options, process_age, serve
 
 one_thread()
 
@@ -160,13 +160,17 @@ class Training:
     def measure(self, request, args):
         updates = -(-request.get("env_steps", args.env_steps) // (COPIES * LENGTH))
         key = jax.random.key(request.get("seed", 0))
-        begin = time.perf_counter()
-        state = jax.block_until_ready(program(reset(key), key, updates))
-        seconds = time.perf_counter() - begin
+        with Clock() as clock:
+            state = jax.block_until_ready(program(reset(key), key, updates))
         steps = updates * COPIES * LENGTH
         # The wrapper counts the team's reward, three times the agents' mean.
         mean_return = float(state[4]) / len(names)
-        return {"steps": steps, "seconds": seconds, "steps_per_second": steps / seconds, "mean_return_last": mean_return}
+        return {
+            "steps": steps,
+            **clock.times,
+            "steps_per_second": steps / clock.seconds,
+            "mean_return_last": mean_return,
+        }
 
 
 args = options((("--env-steps",), {"type": int, "default": 20_480}))

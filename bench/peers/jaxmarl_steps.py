@@ -3,7 +3,7 @@
 import time
 from importlib.metadata import version
 
-from protocol import one_thread, options, serve
+from protocol import Clock, one_thread, options, serve
 
 one_thread()
 
@@ -48,15 +48,14 @@ class Stepping:
 
     def measure(self, request, args):
         repeats = request.get("repeats", 1)
-        start = time.perf_counter()
-        for _ in range(repeats):
-            self.advance()
-        seconds = time.perf_counter() - start
+        with Clock() as clock:
+            for _ in range(repeats):
+                self.advance()
         steps = repeats * self.length * self.copies
         return {
             "steps": steps,
-            "seconds": seconds,
-            "steps_per_second": steps / seconds,
+            **clock.times,
+            "steps_per_second": steps / clock.seconds,
             "compile_seconds": self.compile_seconds,
         }
 

@@ -1,9 +1,8 @@
 """Benchmark (b), MPE2: environment steps per second with random actions. See README.md."""
 
-import time
 from importlib.metadata import version
 
-from protocol import one_thread, options, serve
+from protocol import Clock, one_thread, options, serve
 
 one_thread()
 
@@ -37,10 +36,9 @@ class Stepping:
     def measure(self, request, args):
         steps = request.get("steps", self.default_steps)
         actions = self.draw(steps)
-        start = time.perf_counter()
-        self.run(actions)
-        seconds = time.perf_counter() - start
-        return {"steps": steps, "seconds": seconds, "steps_per_second": steps / seconds}
+        with Clock() as clock:
+            self.run(actions)
+        return {"steps": steps, **clock.times, "steps_per_second": steps / clock.seconds}
 
 
 cases = {

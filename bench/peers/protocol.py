@@ -45,18 +45,33 @@ def options(*extra):
     return parser.parse_args()
 
 
+class Clock:
+    """Times a block: `with Clock() as clock: ...`, then `clock.times`."""
+
+    def __enter__(self):
+        self.start = time.perf_counter(), time.process_time()
+        return self
+
+    def __exit__(self, *_):
+        self.seconds = time.perf_counter() - self.start[0]
+        self.times = {"seconds": self.seconds, "cpu_seconds": time.process_time() - self.start[1]}
+
+
 class Repeated:
     """A case that is one short call, repeated until the time budget is used.
 
     `build()` returns (call, reset): `call` does the work once and waits for it,
-    `reset` puts the state back to where it was at first.
+    `reset` puts the state back to where it was at first. It may return numbers to
+    check, too: a function that gives what all sides must come to. Without it, these
+    are what the first three calls return.
     """
 
     def __init__(self, build, warmup=20):
         self.build, self.warmup, self.call = build, warmup, None
 
     def prepare(self):
-        self.call, self.reset = self.build()
+        self.call, self.reset, *check = self.build()
+        self.check = [float(x) for x in (check[0]() if check else (self.call() for _ in range(3)))]
         for _ in range(self.warmup):
             self.call()
         start = time.perf_counter()
@@ -70,11 +85,10 @@ class Repeated:
         self.reset()
         for _ in range(3):
             self.call()
-        start = time.perf_counter()
-        for _ in range(calls):
-            self.call()
-        seconds = time.perf_counter() - start
-        return {"calls": calls, "seconds": seconds, "per_call_ms": 1e3 * seconds / calls}
+        with Clock() as clock:
+            for _ in range(calls):
+                self.call()
+        return {"calls": calls, **clock.times, "per_call_ms": 1e3 * clock.seconds / calls}
 
 
 def serve(cases, args, about):
@@ -88,6 +102,8 @@ def serve(cases, args, about):
             cases[name].prepare()
             ready.add(name)
             reply["prepare_seconds"] = time.perf_counter() - start
+            if hasattr(cases[name], "check"):
+                reply["check"] = cases[name].check
         reply.update(cases[name].measure(request, args))
         return reply
 

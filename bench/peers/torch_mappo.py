@@ -2,7 +2,7 @@
 
 import time
 
-from protocol import one_thread, options, process_age, serve
+from protocol import Clock, one_thread, options, process_age, serve
 
 one_thread()
 
@@ -17,15 +17,36 @@ COPIES, LENGTH, EPOCHS = 10, 25, 10
 GAMMA, LAMBDA, CLIP, ENTROPY, DELTA, MAX_NORM = 0.99, 0.95, 0.2, 0.01, 10.0, 10.0
 
 
-def network(*sizes, gain):
-    layers = []
-    for i, (a, b) in enumerate(zip(sizes, sizes[1:])):
-        last = i == len(sizes) - 2
-        linear = nn.Linear(a, b)
-        nn.init.orthogonal_(linear.weight, gain if last else nn.init.calculate_gain("tanh"))
-        nn.init.zeros_(linear.bias)
-        layers += [linear] if last else [linear, nn.Tanh()]
-    return nn.Sequential(*layers)
+class Network(nn.Module):
+    """Tanh layers, then (with memory) a GRU of 64 and layer normalisation, then a linear layer."""
+
+    def __init__(self, *sizes, gain, memory):
+        super().__init__()
+        base = []
+        for a, b in zip(sizes[:-1], sizes[1:-1]):
+            base += [linear(a, b, nn.init.calculate_gain("tanh")), nn.Tanh()]
+        self.base = nn.Sequential(*base)
+        self.head = linear(*sizes[-2:], gain)
+        self.gru = nn.GRU(sizes[-2], sizes[-2]) if memory else None
+        if memory:
+            self.norm = nn.LayerNorm(sizes[-2])
+            for name, parameter in self.gru.named_parameters():
+                nn.init.zeros_(parameter) if "bias" in name else nn.init.orthogonal_(parameter)
+
+    def forward(self, x, hidden=None):
+        """[T, rows, in] and the state before to [T, rows, out] and the state after; the state is zero where it is None."""
+        x = self.base(x)
+        if self.gru is not None:
+            x, hidden = self.gru(x, hidden)
+            x = self.norm(x)
+        return self.head(x), hidden
+
+
+def linear(a, b, gain):
+    layer = nn.Linear(a, b)
+    nn.init.orthogonal_(layer.weight, gain)
+    nn.init.zeros_(layer.bias)
+    return layer
 
 
 class Scale:
@@ -47,14 +68,14 @@ class Scale:
 
 
 class Mappo:
-    def __init__(self, seed, lean):
+    def __init__(self, seed, lean, memory):
         torch.manual_seed(seed)
         self.lean = lean
         self.envs = [simple_spread_v3.parallel_env(max_cycles=LENGTH) for _ in range(COPIES)]
         self.names = self.envs[0].possible_agents
         n, width = len(self.names), 18
-        self.actor = network(width, 64, 64, 5, gain=0.01)
-        self.critic = network(n * width, 64, 64, 1, gain=1.0)
+        self.actor = Network(width, 64, 64, 5, gain=0.01, memory=memory)
+        self.critic = Network(n * width, 64, 64, 1, gain=1.0, memory=memory)
         self.adams = [
             torch.optim.Adam(m.parameters(), lr=7e-4, eps=1e-5, fused=lean) for m in (self.actor, self.critic)
         ]
@@ -65,14 +86,15 @@ class Mappo:
         return np.stack([by_name[a] for a in self.names])
 
     def values(self, obs):
-        """[..., n, width] to [..., n]: every agent's critic sees all observations."""
+        """[T, E, n, width] to [T, E, n]: every agent's critic sees all observations."""
         mean, std = self.scale.moments()
-        return self.critic(self.shared(torch.from_numpy(obs))).squeeze(-1).expand(obs.shape[:-1]) * std + mean
+        output, _ = self.critic(self.shared(torch.from_numpy(obs)))
+        return output.view(*obs.shape[:2], -1).expand(obs.shape[:-1]) * std + mean
 
     def shared(self, obs):
-        """All observations of a copy side by side: once per agent, or (lean) once for all of them."""
+        """[T, rows, n * width] all observations of a copy side by side: once per agent, or (lean) once for all."""
         joint = obs.flatten(-2).unsqueeze(-2)
-        return joint if self.lean else joint.expand(*obs.shape[:-1], -1)
+        return (joint if self.lean else joint.expand(*obs.shape[:-1], -1)).flatten(1, 2)
 
     @torch.no_grad()
     def rollout(self):
@@ -81,12 +103,14 @@ class Mappo:
         reward = np.empty((LENGTH, COPIES, n), np.float32)
         actions, logps = [], []
         obs[0] = self.obs
+        hidden = None
         for t in range(LENGTH):
-            logp = self.actor(torch.from_numpy(obs[t])).log_softmax(-1)
-            action = torch.multinomial(logp.exp().flatten(0, 1), 1).view(COPIES, n, 1)
+            logits, hidden = self.actor(torch.from_numpy(obs[t]).view(1, COPIES * n, -1), hidden)
+            logp = logits[0].log_softmax(-1)
+            action = torch.multinomial(logp.exp(), 1)
             actions.append(action)
             logps.append(logp.gather(-1, action).squeeze(-1))
-            chosen = action.squeeze(-1).tolist()
+            chosen = action.view(COPIES, n).tolist()
             for e, env in enumerate(self.envs):
                 seen, gained, *_ = env.step(dict(zip(self.names, chosen[e])))
                 obs[t + 1, e] = self.table(seen)
@@ -101,16 +125,16 @@ class Mappo:
             delta = reward[t] + GAMMA * values[t + 1] - values[t]
             running = delta + GAMMA * LAMBDA * running
             advantage[t] = running
-        returns = torch.from_numpy(advantage + values[:-1]).flatten()
-        advantage = torch.from_numpy(advantage).flatten()
+        rows = lambda x: torch.from_numpy(x).flatten(1, 2)
+        returns = rows(advantage + values[:-1])
+        advantage = rows(advantage)
         advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-5)
-        own = torch.from_numpy(obs[:-1])
         return {
-            "obs": own.flatten(0, 2),
-            "shared": self.shared(own).flatten(0, 2),
-            "action": torch.stack(actions).flatten(0, 2),
-            "logp": torch.stack(logps).flatten(),
-            "value": torch.from_numpy(values[:-1]).flatten(),
+            "obs": rows(obs[:-1]),
+            "shared": self.shared(torch.from_numpy(obs[:-1])),
+            "action": torch.stack(actions),
+            "logp": torch.stack(logps),
+            "value": rows(values[:-1]),
             "advantage": advantage,
             "returns": returns,
             "mean_reward": float(reward.mean()),
@@ -129,11 +153,13 @@ class Mappo:
             self.scale.update(batch["returns"])
             mean, std = self.scale.moments()
             target, old = (batch["returns"] - mean) / std, (batch["value"] - mean) / std
-            value = self.critic(batch["shared"]).expand(-1, len(target) // len(batch["shared"])).flatten()
+            # A copy's one value is that of all its agents.
+            value = self.critic(batch["shared"])[0].expand(-1, -1, target.shape[1] // batch["shared"].shape[1])
+            value = value.flatten(1)
             near = old + (value - old).clamp(-CLIP, CLIP)
             self.descend(1, torch.max(huber(value, target), huber(near, target)).mean())
         for _ in range(EPOCHS):
-            logp = self.actor(batch["obs"]).log_softmax(-1)
+            logp = self.actor(batch["obs"])[0].log_softmax(-1)
             ratio = (logp.gather(-1, batch["action"]).squeeze(-1) - batch["logp"]).exp()
             a = batch["advantage"]
             gain = torch.min(ratio * a, ratio.clamp(1 - CLIP, 1 + CLIP) * a).mean()
@@ -144,38 +170,41 @@ class Mappo:
 class Training:
     """One measurement: training from scratch to a fixed number of environment steps."""
 
-    def __init__(self, lean):
-        self.lean = lean
+    def __init__(self, **options):
+        self.options = options
 
     def prepare(self):
-        Mappo(0, self.lean)
+        Mappo(0, **self.options)
 
     def measure(self, request, args):
         target = request.get("env_steps", args.env_steps)
-        start = time.perf_counter()
-        learner = Mappo(request.get("seed", 0), self.lean)
         steps = rolling = 0
         rewards = []
-        while steps < target:
-            before = time.perf_counter()
-            batch = learner.rollout()
-            rolling += time.perf_counter() - before
-            learner.update(batch)
-            steps += COPIES * LENGTH
-            rewards.append(batch["mean_reward"])
-        seconds = time.perf_counter() - start
+        with Clock() as clock:
+            learner = Mappo(request.get("seed", 0), **self.options)
+            while steps < target:
+                before = time.perf_counter()
+                batch = learner.rollout()
+                rolling += time.perf_counter() - before
+                learner.update(batch)
+                steps += COPIES * LENGTH
+                rewards.append(batch["mean_reward"])
         last = rewards[-10:]
         return {
             "steps": steps,
-            "seconds": seconds,
-            "steps_per_second": steps / seconds,
+            **clock.times,
+            "steps_per_second": steps / clock.seconds,
             "rollout_seconds": rolling,
             "mean_return_first_last": [LENGTH * rewards[0], LENGTH * sum(last) / len(last)],
         }
 
 
 args = options((("--env-steps",), {"type": int, "default": 5000}))
-first = Mappo(0, lean=False)
+first = Mappo(0, lean=False, memory=False)
 first.update(first.rollout())
 about = {"peer": "torch", "version": torch.__version__, "first_update_seconds": process_age()}
-serve({"mappo": Training(lean=False), "mappo:lean": Training(lean=True)}, args, about)
+cases = {}
+for name, memory in (("mappo", False), ("mappo-gru", True)):
+    cases[name] = Training(lean=False, memory=memory)
+    cases[f"{name}:lean"] = Training(lean=True, memory=memory)
+serve(cases, args, about)

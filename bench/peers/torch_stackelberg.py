@@ -1,52 +1,58 @@
-"""Gradient through K unrolled, projected ascent steps, PyTorch: `create_graph=True`. See README.md."""
+"""Suite `stackelberg`, PyTorch: gradient through unrolled, projected ascent steps, `create_graph=True`. See README.md."""
 
-from protocol import Repeated, one_thread, options, serve
-
-one_thread()
+from protocol import Repeated, options, serve
+from shared_numbers import SharedNumbers
+from torch_parts import normal
 
 import torch
 
-torch.set_num_threads(1)
+ROWS, SIZES, STEP, BOX, BALL = 8, (4, 16, 3), 0.1, 0.1, 0.2
 
 
-def stackelberg(rule, dtype, steps=10, rows=8, sizes=(4, 16, 3), step_size=0.1, radius=0.2):
+def length(x):
+    return (x.square().sum(-1, keepdim=True) + 1e-24).sqrt()
+
+
+def move(rule, delta, slope):
+    if rule == "box":
+        return (delta + STEP * slope).clamp(-BOX, BOX)
+    y = delta + STEP * slope / length(slope)
+    return y * (BALL / length(y).clamp(min=BALL))
+
+
+def stackelberg(rule, steps):
     def build():
-        torch.manual_seed(0)
-        new = lambda *shape: torch.randn(*shape, dtype=dtype)
-        params = []
-        for a, b in zip(sizes, sizes[1:]):
-            params += [(new(a, b) / a**0.5).requires_grad_(), new(b).mul_(0.1).requires_grad_()]
-        obs, start = new(rows, sizes[0]), 0.05 * new(rows, sizes[0])
+        numbers = SharedNumbers()
+        layers = [torch.tensor(array).double() for layer in numbers.layers(*SIZES) for array in layer]
+        w1, b1, w2, b2 = params = [p.requires_grad_() for p in layers]
+        obs = normal(numbers, ROWS, SIZES[0]).double()
+        start = torch.from_numpy(numbers.draw(ROWS, SIZES[0], scale=0.1)).double()
 
         def net(x):
-            w1, b1, w2, b2 = params
             return torch.addmm(b2, torch.addmm(b1, x, w1).tanh(), w2)
 
-        def call():
+        def gradient():
             clean = net(obs)
             objective = lambda delta: (net(obs + delta) - clean).square().sum()
             delta = start.clone().requires_grad_()
             for _ in range(steps):
-                (g,) = torch.autograd.grad(objective(delta), delta, create_graph=True)
-                if rule == "box":
-                    delta = (delta + step_size * g).clamp(-radius, radius)
-                else:
-                    y = delta + step_size * g / (g.square().sum(-1, keepdim=True) + 1e-24).sqrt()
-                    length = (y.square().sum(-1, keepdim=True) + 1e-24).sqrt()
-                    delta = y * (radius / length.clamp(min=radius))
+                (slope,) = torch.autograd.grad(objective(delta), delta, create_graph=True)
+                delta = move(rule, delta, slope)
             value = objective(delta)
-            torch.autograd.grad(value, params)
-            return value.item()
+            return value, torch.autograd.grad(value, params)
 
-        return call, lambda: None
+        def check():
+            value, grads = gradient()
+            flat = torch.cat([g.flatten() for g in grads])
+            return [value.detach(), flat.sum(), flat.norm()]
 
-    return Repeated(build)
+        return lambda: gradient()[0].item(), lambda: None, check
+
+    return Repeated(build, warmup=5)
 
 
 cases = {
-    f"stackelberg-{rule}-{name}": stackelberg(rule, dtype)
-    for rule in ("box", "ball")
-    for name, dtype in (("f64", torch.float64), ("f32", torch.float32))
+    f"stackelberg-{rule}-k{steps}": stackelberg(rule, steps)
+    for rule, steps in (("box", 10), ("box", 20), ("ball", 10))
 }
-
 serve(cases, options(), {"peer": "torch", "version": torch.__version__})

@@ -1,23 +1,12 @@
 """Benchmark (a), PyTorch: update steps and inference of small networks. See README.md."""
 
-from protocol import Repeated, one_thread, options, serve
-
-one_thread()
+from protocol import Repeated, options, serve
+from shared_numbers import SharedNumbers
+from torch_parts import mlp, normal
 
 import torch
 from torch import nn
 from torch.nn import functional as F
-
-torch.set_num_threads(1)
-
-
-def mlp(*sizes):
-    layers = []
-    for i, (a, b) in enumerate(zip(sizes, sizes[1:])):
-        layers.append(nn.Linear(a, b))
-        if i < len(sizes) - 2:
-            layers.append(nn.Tanh())
-    return nn.Sequential(*layers)
 
 
 def rewind(modules, optimisers):
@@ -39,9 +28,9 @@ def rewind(modules, optimisers):
 
 def regression(sizes, batch, flavour):
     def build():
-        torch.manual_seed(0)
-        net = mlp(*sizes)
-        x, y = torch.randn(batch, sizes[0]), torch.randn(batch, sizes[-1])
+        numbers = SharedNumbers()
+        net = mlp(numbers, *sizes)
+        x, y = normal(numbers, batch, sizes[0]), normal(numbers, batch, sizes[-1])
         optimiser = torch.optim.Adam(net.parameters(), lr=1e-3, fused=flavour == "fused")
         loss_of = lambda x, y: F.mse_loss(net(x), y)
         apply = optimiser.step
@@ -62,13 +51,13 @@ def regression(sizes, batch, flavour):
 
 def ppo(flavour, rows=750, epochs=10, clip=0.2, entropy=0.01, max_norm=10.0, delta=10.0):
     def build():
-        torch.manual_seed(0)
-        actor, critic = mlp(18, 64, 64, 5), mlp(54, 64, 64, 1)
+        numbers = SharedNumbers()
+        actor, critic = mlp(numbers, 18, 64, 64, 5), mlp(numbers, 54, 64, 64, 1)
         adam = lambda m: torch.optim.Adam(m.parameters(), lr=7e-4, eps=1e-5, fused=flavour == "fused")
         actor_adam, critic_adam = adam(actor), adam(critic)
-        obs, state = torch.randn(rows, 18), torch.randn(rows, 54)
-        action = torch.randint(5, (rows, 1))
-        advantage, target = torch.randn(rows), torch.randn(rows)
+        obs, state = normal(numbers, rows, 18), normal(numbers, rows, 54)
+        action = torch.from_numpy(numbers.integers(rows, 5)).unsqueeze(-1)
+        advantage, target = normal(numbers, rows), normal(numbers, rows)
         with torch.no_grad():
             old = actor(obs).log_softmax(-1).gather(-1, action).squeeze(-1)
 
@@ -89,6 +78,7 @@ def ppo(flavour, rows=750, epochs=10, clip=0.2, entropy=0.01, max_norm=10.0, del
             applies = [torch.compile(a.step) for _, a, _ in steps]
 
         def call():
+            total = 0.0
             for _ in range(epochs):
                 for (net, optimiser, loss_of), apply in zip(steps, applies):
                     optimiser.zero_grad()
@@ -96,7 +86,8 @@ def ppo(flavour, rows=750, epochs=10, clip=0.2, entropy=0.01, max_norm=10.0, del
                     loss.backward()
                     nn.utils.clip_grad_norm_(net.parameters(), max_norm)
                     apply()
-            return loss.item()
+                    total += loss.item()
+            return total
 
         return call, rewind([actor, critic], [actor_adam, critic_adam])
 
@@ -105,15 +96,15 @@ def ppo(flavour, rows=750, epochs=10, clip=0.2, entropy=0.01, max_norm=10.0, del
 
 def inference(rows, flavour):
     def build():
-        torch.manual_seed(0)
-        net, x = mlp(30, 64, 64, 5), torch.randn(rows, 30)
+        numbers = SharedNumbers()
+        net, x = mlp(numbers, 30, 64, 64, 5), normal(numbers, rows, 30)
         forward = torch.compile(net) if flavour == "compile" else net
 
         @torch.inference_mode()
         def call():
             return forward(x)
 
-        return call, lambda: None
+        return call, lambda: None, lambda: [call().sum()]
 
     return Repeated(build)
 

@@ -20,15 +20,20 @@ export class CachedModel {
   }
 }
 
+/** Models remembered by content, as a multiple of the sessions that may be open. */
+const REMEMBERED = 4;
+
 /**
  * Sessions by content: programs that write the same bytes share one. At most `capacity` sessions are open; the one
- * not used for longest is closed first and opened again when it is needed.
+ * not used for longest is closed first and opened again when it is needed. Of the models that are closed, those not
+ * used for longest are forgotten: their programs go on with them, but share them with no new one.
  */
 export class ModelCache {
   readonly #backend: Backend;
   readonly #capacity: number;
   readonly #models = new Map<string, CachedModel[]>();
   readonly #open = new Set<CachedModel>();
+  #count = 0;
   #clock = 0;
 
   constructor(backend: Backend, capacity: number) {
@@ -52,19 +57,17 @@ export class ModelCache {
     const bucket = this.#models.get(key) ?? [];
     let model = bucket.find((m) => sameBytes(m.bytes, bytes));
     if (model === undefined) {
+      if (this.#count >= REMEMBERED * this.#capacity) this.#forget();
       model = new CachedModel(this, name, bytes);
-      this.#models.set(key, [...bucket, model]);
+      this.#models.set(key, [...(this.#models.get(key) ?? []), model]);
+      this.#count++;
     }
     model.acquire();
     return model;
   }
 
   open(model: CachedModel): void {
-    if (this.#open.size >= this.#capacity) {
-      let oldest: CachedModel | undefined;
-      for (const m of this.#open) if (oldest === undefined || m.lastUse < oldest.lastUse) oldest = m;
-      this.#close(oldest!);
-    }
+    if (this.#open.size >= this.#capacity) this.#close(leastRecent(this.#open)!);
     model.loaded = this.#backend.load(model.bytes, { name: model.name });
     this.#open.add(model);
   }
@@ -74,11 +77,28 @@ export class ModelCache {
     for (const model of [...this.#open]) this.#close(model);
   }
 
+  #forget(): void {
+    const models = [...this.#models.values()].flat();
+    const oldest = leastRecent(models.filter((m) => m.loaded === undefined));
+    if (oldest === undefined) return;
+    const key = hash(oldest.bytes);
+    const left = this.#models.get(key)!.filter((m) => m !== oldest);
+    if (left.length > 0) this.#models.set(key, left);
+    else this.#models.delete(key);
+    this.#count--;
+  }
+
   #close(model: CachedModel): void {
     model.loaded?.dispose();
     model.loaded = undefined;
     this.#open.delete(model);
   }
+}
+
+function leastRecent(models: Iterable<CachedModel>): CachedModel | undefined {
+  let oldest: CachedModel | undefined;
+  for (const m of models) if (oldest === undefined || m.lastUse < oldest.lastUse) oldest = m;
+  return oldest;
 }
 
 function hash(bytes: Uint8Array): string {

@@ -30,6 +30,11 @@ export interface NodeBackendOptions {
   readonly threads?: number;
   /** what the engine prints: 2 warnings, 3 errors, 4 only fatal ones. Default 4: errors arrive as exceptions. */
   readonly logSeverity?: 0 | 1 | 2 | 3 | 4;
+  /**
+   * Where the engine writes what every node of every run took: a JSON file for each session, when it is closed, whose
+   * name begins with this path. Slows every node by about 2 µs. Default: nowhere.
+   */
+  readonly profile?: string;
 }
 
 /**
@@ -39,13 +44,14 @@ export interface NodeBackendOptions {
  * @throws UserError if there is no provider of that name
  */
 export function nodeBackend(options: NodeBackendOptions = {}): Backend {
-  const { threads = 1, logSeverity = 4, provider = "cpu" } = options;
+  const { threads = 1, logSeverity = 4, provider = "cpu", profile } = options;
   if (!PROVIDERS.includes(provider)) {
     throw new UserError(
       `${ENGINE}, provider "${String(provider)}": unknown. ${suggestion(String(provider), PROVIDERS)}`,
     );
   }
   const engine = loadEngine(logSeverity);
+  let sessions = 0;
   const load = (model: Uint8Array<ArrayBuffer>): Binding.InferenceSession => {
     const session = new engine.InferenceSession();
     const copy = model.slice();
@@ -57,6 +63,9 @@ export function nodeBackend(options: NodeBackendOptions = {}): Backend {
       logSeverityLevel: logSeverity,
       // With several threads, waiting in a loop takes the core from whoever has work.
       ...(threads > 1 ? { extra: { session: { intra_op: { allow_spinning: "0" } } } } : {}),
+      ...(profile === undefined
+        ? {}
+        : { enableProfiling: true, profileFilePrefix: `${profile}${sessions++}` }),
     });
     return session;
   };

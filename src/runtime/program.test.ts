@@ -126,6 +126,24 @@ describe("a program", () => {
     expect(run(3)).toEqual([1, 1, 1]);
   });
 
+  it("forgets closed models when there are many; their programs go on, and new ones load their own", () => {
+    const backend = counting();
+    const runtime = new Runtime(backend, { capacity: 2 });
+    const plusOne = () => runtime.program("p", (inputs: { x: Tensor }) => ({ y: add(inputs.x, 1) }));
+    const run = (program: ReturnType<typeof plusOne>, n: number) =>
+      expect(numbers(program.run({ x: f32([n], new Float32Array(n)) }).y)).toEqual(new Array(n).fill(1));
+    const first = plusOne();
+    for (let n = 1; n <= 9; n++) run(first, n);
+    expect(backend.loaded).toBe(9);
+    // The last eight are remembered, open or not; the first one is not.
+    run(plusOne(), 9);
+    expect(backend.loaded).toBe(9);
+    run(plusOne(), 1);
+    expect(backend.loaded).toBe(10);
+    for (let n = 1; n <= 9; n++) run(first, n);
+    expect(runtime.openSessions).toBe(2);
+  });
+
   it("runs any number of free rows with one session", () => {
     const backend = counting();
     const program = new Runtime(backend).program(
