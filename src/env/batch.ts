@@ -3,9 +3,10 @@
  * same-step reset, saving. An environment extends `BatchedEnvironment` and supplies the game.
  */
 import { type NdArray, ndarray, sizeOf } from "../core/array.js";
-import { formatShape, UserError } from "../core/errors.js";
+import { formatShape, internalError, UserError } from "../core/errors.js";
 import { RandomStream } from "../core/random.js";
 import { flattenTree, mapTree } from "../core/tree.js";
+import type { ExactModel } from "../games/model.js";
 import type {
   CreateOptions,
   EndedCopies,
@@ -63,6 +64,8 @@ export abstract class BatchedEnvironment implements Environment {
   readonly saveState?: () => EnvironmentState;
   readonly loadState?: (state: EnvironmentState) => void;
   readonly frame?: (copy: number) => Frame;
+  readonly exactModel?: () => ExactModel;
+  readonly modelState?: (copy: number) => number;
 
   /** [E] steps of the running episode, the present one included while `advance` runs */
   protected readonly elapsed: Int32Array;
@@ -117,12 +120,19 @@ export abstract class BatchedEnvironment implements Environment {
     }
     if (spec.capabilities.frames) {
       this.frame = (copy) => {
-        if (!Number.isInteger(copy) || copy < 0 || copy >= this.copies) {
-          throw new UserError(
-            `${spec.id}, frame of copy ${copy}: expected an integer in [0, ${this.copies}).`,
-          );
-        }
+        this.#assertCopy("frame", copy);
         return this.draw(copy);
+      };
+    }
+    if (spec.capabilities.exactModel === true) {
+      let model: ExactModel | undefined;
+      this.exactModel = () => {
+        model ??= this.buildModel();
+        return model;
+      };
+      this.modelState = (copy) => {
+        this.#assertCopy("modelState", copy);
+        return this.locate(copy);
       };
     }
   }
@@ -151,6 +161,16 @@ export abstract class BatchedEnvironment implements Environment {
 
   /** Write the metrics of copy e, whose episode just ended, to out[offset …] in the order of `spec.episodeMetrics`. */
   protected writeMetrics(_e: number, _out: Float64Array, _offset: number): void {}
+
+  /** With the capability `exactModel`: the whole game, from the rules that `advance` follows. */
+  protected buildModel(): ExactModel {
+    throw internalError(`${this.spec.id} declares an exact model but builds none`);
+  }
+
+  /** With the capability `exactModel`: where in the model copy e is. */
+  protected locate(_e: number): number {
+    throw internalError(`${this.spec.id} declares an exact model but locates no copy`);
+  }
 
   /** The picture of copy e. */
   protected draw(_e: number): Frame {
@@ -223,6 +243,14 @@ export abstract class BatchedEnvironment implements Environment {
     if (this.#closed) return;
     this.#closed = true;
     this.release();
+  }
+
+  #assertCopy(call: string, copy: number): void {
+    if (!Number.isInteger(copy) || copy < 0 || copy >= this.copies) {
+      throw new UserError(
+        `${this.spec.id}, ${call} of copy ${copy}: expected an integer in [0, ${this.copies}).`,
+      );
+    }
   }
 
   #assertOpen(call: string): void {

@@ -6,6 +6,7 @@ import { UserError } from "../core/errors.js";
 import { RandomStream } from "../core/random.js";
 import { flattenTree } from "../core/tree.js";
 import { checkDeclaration } from "./conformance/declaration.js";
+import { checkExactModel } from "./conformance/exact-model.js";
 import { type Finding, Findings } from "./conformance/finding.js";
 import { fingerprint, firstDifference, Player, play, scribbleIdleActions } from "./conformance/trace.js";
 import { walk } from "./conformance/walk.js";
@@ -114,6 +115,11 @@ class Suite {
       if (spec.capabilities.saveState) await this.#checkSaving(steps);
     }
     if (spec.capabilities.frames) await this.#checkFrames(spec, steps);
+    if (spec.capabilities.exactModel) {
+      const environment = await this.#create(COPIES);
+      environment.reset(this.#seed);
+      checkExactModel(environment, new Player(COPIES, this.#seed), steps, findings);
+    }
     this.#checkClose(first);
   }
 

@@ -9,6 +9,7 @@
 import type { NdArray } from "../core/array.js";
 import type { Frame } from "../core/film.js";
 import type { Tree } from "../core/tree.js";
+import type { ExactModel } from "../games/model.js";
 
 export type { Frame, FrameShape } from "../core/film.js";
 
@@ -52,6 +53,8 @@ export interface Capabilities {
   readonly saveState: boolean;
   /** `frame` draws a copy. */
   readonly frames: boolean;
+  /** `exactModel` states the whole game as tables or a tree; absent: it does not. */
+  readonly exactModel?: boolean;
 }
 
 export interface EnvironmentSpec {
@@ -61,7 +64,7 @@ export interface EnvironmentSpec {
   /** Size S of the declared global state; 0 where there is none. */
   readonly stateSize: number;
   readonly stateFeatures: readonly Feature[];
-  /** Steps after which a copy is truncated; null if nothing but the task ends it. */
+  /** Most steps of an episode: what still runs then is truncated; null if nothing but the task ends it. */
   readonly maxSteps: number | null;
   /** Whether agents take turns (`acting` is not all ones). */
   readonly turnBased: boolean;
@@ -140,6 +143,10 @@ export interface Environment {
   loadState?(state: EnvironmentState): void;
   /** Present when `capabilities.frames`: the current state of one copy. */
   frame?(copy: number): Frame;
+  /** Present when `capabilities.exactModel`: the game itself, the same object at every call. */
+  exactModel?(): ExactModel;
+  /** Present when `capabilities.exactModel`: the state (Markov game, matrix game: 0) or node (tree) of one copy. */
+  modelState?(copy: number): number;
   /** Release what the environment holds outside memory; idempotent. */
   close(): void;
 }

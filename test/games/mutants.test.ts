@@ -11,6 +11,8 @@ import type {
   GroupArrays,
 } from "../../src/env/contract.js";
 import { batchScalar } from "../../src/env/scalar.js";
+import { twoStateCoordination } from "../../src/envs/games/two-state-coordination.js";
+import type { ExactModel, MarkovGame } from "../../src/games/index.js";
 import { chorus, couriers, foragers, nim } from "./index.js";
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
@@ -32,6 +34,8 @@ function open(sound: Environment): Mutable {
     saveState: sound.saveState,
     loadState: sound.loadState,
     frame: sound.frame,
+    exactModel: sound.exactModel,
+    modelState: sound.modelState,
     close: () => sound.close(),
   };
 }
@@ -72,6 +76,24 @@ function withSpec(
   return mutant(definition, (broken, sound) => {
     broken.spec = { ...sound.spec, ...change(sound.spec) };
   });
+}
+
+/** The definition with another exact model. */
+function withModel(
+  definition: EnvironmentDefinition,
+  change: (model: Extract<ExactModel, { kind: "markov" }>) => ExactModel,
+): EnvironmentDefinition {
+  return mutant(definition, (broken, sound) => {
+    broken.exactModel = () => change(sound.exactModel!() as Extract<ExactModel, { kind: "markov" }>);
+  });
+}
+
+/** Two-state coordination with other tables in its exact model. */
+function withGame(change: (game: MarkovGame) => Partial<MarkovGame>): EnvironmentDefinition {
+  return withModel(twoStateCoordination, (model) => ({
+    ...model,
+    game: { ...model.game, ...change(model.game) },
+  }));
 }
 
 /** Two players in turn without masks: who waits may send anything. With `leak` it is paid for. */
@@ -201,6 +223,9 @@ const mutants: Readonly<Record<Rule, Readonly<Record<string, EnvironmentDefiniti
     "saveState declared, not there": mutant(chorus, (broken) => {
       broken.saveState = undefined;
     }),
+    "exactModel declared, not there": withSpec(couriers, ({ capabilities }) => ({
+      capabilities: { ...capabilities, exactModel: true },
+    })),
     "frame there, not declared": withSpec(couriers, ({ capabilities }) => ({
       capabilities: { ...capabilities, frames: false },
     })),
@@ -478,6 +503,28 @@ const mutants: Readonly<Record<Rule, Readonly<Record<string, EnvironmentDefiniti
       ended.frames.fill(null);
     }),
   },
+  "exact-model": {
+    "another reward": withGame(({ reward }) => ({
+      reward: reward.map((x, k) => (k === 5 ? x + 0.01 : x)),
+    })),
+    "a transition to another state": withGame(({ successor }) => ({
+      successor: successor.map((s, k) => (k === 6 ? (s + 1) % 10 : s)),
+    })),
+    "a transition that is impossible": withGame(({ probability }) => ({
+      probability: probability.map((p, k) => (k === 6 ? 0 : p)),
+    })),
+    "a shorter horizon": withGame(() => ({ horizon: 49 })),
+    "no horizon": withGame(() => ({ horizon: null })),
+    "an action less": withGame(() => ({ actions: [2, 1] })),
+    "a player more": withGame(() => ({ actions: [2, 2, 1] })),
+    "observations of another state": withModel(twoStateCoordination, (model) => ({
+      ...model,
+      observation: (player: number, state: number) => model.observation(player, state === 3 ? 4 : state),
+    })),
+    "a copy is looked for in another state": mutant(twoStateCoordination, (broken, sound) => {
+      broken.modelState = (copy) => (sound.modelState!(copy) === 7 ? 8 : sound.modelState!(copy));
+    }),
+  },
 };
 
 describe("the conformance suite catches, by exactly the rule that is broken,", () => {
@@ -495,7 +542,7 @@ describe("the conformance suite catches, by exactly the rule that is broken,", (
   }
 
   it("and nothing in the sound ones they were made from", async () => {
-    for (const definition of [chorus, couriers, foragers, nim, turns(false)]) {
+    for (const definition of [chorus, couriers, foragers, nim, turns(false), twoStateCoordination]) {
       expect(await checkEnvironment(definition)).toEqual([]);
     }
   });

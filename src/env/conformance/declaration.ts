@@ -133,8 +133,9 @@ function checkSizes(environment: Environment, copies: number, findings: Findings
 }
 
 function checkCapabilities(environment: Environment, findings: Findings): void {
-  const { saveState, frames } = environment.spec.capabilities;
-  const expectPresent = (name: "saveState" | "loadState" | "frame", declared: boolean) => {
+  const { saveState, frames, exactModel = false } = environment.spec.capabilities;
+  type Method = "saveState" | "loadState" | "frame" | "exactModel" | "modelState";
+  const expectPresent = (name: Method, declared: boolean) => {
     if ((environment[name] !== undefined) === declared) return;
     findings.add(
       "capabilities",
@@ -144,4 +145,6 @@ function checkCapabilities(environment: Environment, findings: Findings): void {
   expectPresent("saveState", saveState);
   expectPresent("loadState", saveState);
   expectPresent("frame", frames);
+  expectPresent("exactModel", exactModel);
+  expectPresent("modelState", exactModel);
 }

@@ -23,7 +23,8 @@ export type Rule =
   | "copy-independence"
   | "isolation"
   | "save-state"
-  | "frames";
+  | "frames"
+  | "exact-model";
 
 export interface Finding {
   readonly rule: Rule;
