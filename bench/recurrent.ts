@@ -15,8 +15,8 @@ function gru(steps: number, rows: number, width: number): Case["setup"] {
       (inputs: { params: Tensor; x: Tensor; first: Tensor; y: Tensor }) => {
         const named = layout.unpack(inputs.params);
         const projected = cell.project(named, inputs.x);
-        const { out } = scan({ init: inputs.first, xs: { projected } }, (hidden, x) => {
-          const next = cell.step(named, x.projected, hidden);
+        const { out } = scan({ init: inputs.first, xs: projected }, (hidden, x) => {
+          const next = cell.step(named, x, hidden);
           return { carry: next, out: next };
         });
         const loss = meanSquaredError(out, inputs.y);

@@ -85,14 +85,8 @@ export class Critic {
   ): { readonly output: Tensor; readonly memory: Tensor } {
     const { cell, head } = this.#memory!;
     const named = this.layout.unpack(parameters);
-    const projected = cell.project(named, this.#base.forward(named, x));
-    const { all } = unrollCell(
-      cell,
-      named,
-      reshape(projected, [...starts.shape, projected.shape[1]!]),
-      state,
-      starts,
-    );
+    const features = reshape(this.#base.forward(named, x), [...starts.shape, -1]);
+    const { all } = unrollCell(cell, named, cell.project(named, features), state, starts);
     return { output: sum(head.forward(named, reshape(all, [-1, this.stateSize])), [1]), memory: all };
   }
 }

@@ -195,10 +195,22 @@ describe("recurrent cells", () => {
     const { all, steps } = trace(() => {
       const s = inputsOf(feeds);
       const steps = split(s.x!, [1, 1, 1, 1]).map((x) => cell.project(s, reshape(x, [B, IN])));
-      return interpret({ all: cell.project(s, s.x!), steps: concat(steps) }, feeds);
+      const joined = (part: string) => concat(steps.map((step) => step[part]!));
+      const { gates, candidate } = cell.project(s, s.x!);
+      return interpret(
+        {
+          all: { gates: gates!, candidate: candidate! },
+          steps: { gates: joined("gates"), candidate: joined("candidate") },
+        },
+        feeds,
+      );
     });
-    expect(all.shape).toEqual([4, B, 3 * H]);
-    expect(all.data).toEqual(steps.data);
+    expect([all.gates.shape, all.candidate.shape]).toEqual([
+      [4, B, 2 * H],
+      [4, B, H],
+    ]);
+    expect(all.gates.data).toEqual(steps.gates.data);
+    expect(all.candidate.data).toEqual(steps.candidate.data);
   });
 
   it("start as their options say", () => {

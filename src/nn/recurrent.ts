@@ -1,12 +1,13 @@
 /**
  * Recurrent cells, one step at a time. The part of the gates that depends on the input (`project`) is apart from the
- * part that depends on the state (`step`): over a sequence the first is one product for all steps at once, and only
- * the second is repeated. Gates lie side by side in the columns of one matrix, in PyTorch's order; PyTorch's
- * `weight_ih` is the transpose of `weightInput`, its `weight_hh` that of `weightHidden`.
+ * part that depends on the state (`step`): over a sequence the first is taken for all steps at once, and only the
+ * second is repeated. Gates lie side by side in the columns of one matrix, in PyTorch's order; PyTorch's `weight_ih` is
+ * the transpose of `weightInput`, its `weight_hh` that of `weightHidden`.
  */
 import { UserError } from "../core/errors.js";
 import {
   add,
+  gemm,
   linear,
   mul,
   named,
@@ -31,6 +32,9 @@ export interface CellOptions {
   readonly biasInit?: Initializer;
 }
 
+/** The input's part of the gates, in the pieces that the cell adds to; leaves [..., width]. */
+export type Projected = Readonly<Record<string, Tensor>>;
+
 /** B rows; S is the carried state. */
 export interface RecurrentCell<S> {
   readonly parameters: readonly ParamSpec[];
@@ -39,16 +43,15 @@ export interface RecurrentCell<S> {
   /**
    * The input's part of all gates.
    * @param x [..., in] any number of steps and rows
-   * @returns [..., gates · H]
    */
-  project(params: Readonly<Record<string, Tensor>>, x: Tensor): Tensor;
+  project(params: Readonly<Record<string, Tensor>>, x: Tensor): Projected;
   /**
    * One step.
-   * @param projected [B, gates · H] what `project` made of the step's input
+   * @param projected leaves [B, …], what `project` made of the step's input
    * @param state leaves [B, H]
    * @returns the next state
    */
-  step(params: Readonly<Record<string, Tensor>>, projected: Tensor, state: S): S;
+  step(params: Readonly<Record<string, Tensor>>, projected: Projected, state: S): S;
 }
 
 /** What an LSTM carries. */
@@ -89,11 +92,18 @@ function gatesOf(name: string, inputSize: number, hiddenSize: number, gates: num
   ];
   return {
     parameters,
-    project: (params: Readonly<Record<string, Tensor>>, x: Tensor) =>
-      named(linear(x, params[`${name}/weightInput`]!, params[`${name}/biasInput`]!), `${name}/project`),
-    recur: (params: Readonly<Record<string, Tensor>>, hidden: Tensor) =>
-      named(linear(hidden, params[`${name}/weightHidden`]!, params[`${name}/biasHidden`]!), `${name}/recur`),
+    parametersOf: (params: Readonly<Record<string, Tensor>>) => ({
+      weightInput: params[`${name}/weightInput`]!,
+      weightHidden: params[`${name}/weightHidden`]!,
+      biasInput: params[`${name}/biasInput`]!,
+      biasHidden: params[`${name}/biasHidden`]!,
+    }),
   };
+}
+
+/** projected + h · w: of matrices one product that begins from what is there. */
+function plusProduct(projected: Tensor, h: Tensor, w: Tensor): Tensor {
+  return w.shape.length === 2 ? gemm(h, w, false, false, projected) : add(projected, linear(h, w));
 }
 
 /**
@@ -110,17 +120,30 @@ export function gruCell(
   hiddenSize: number,
   options: CellOptions = {},
 ): RecurrentCell<Tensor> {
-  const { parameters, project, recur } = gatesOf(name, inputSize, hiddenSize, 3, options);
+  const { parameters, parametersOf } = gatesOf(name, inputSize, hiddenSize, 3, options);
   const H = hiddenSize;
+  // r and z together, n apart. Weights are cut, once for all steps, instead of what they make of every step.
+  const parts = (x: Tensor) => split(x, [2 * H, H], -1) as [gates: Tensor, candidate: Tensor];
   return {
     parameters,
     hiddenSize,
-    project,
-    step: (params, projected, h) => {
-      const [inputGates, inputNew] = split(projected, [2 * H, H], -1);
-      const [hiddenGates, hiddenNew] = split(recur(params, h), [2 * H, H], -1);
-      const [r, z] = split(sigmoid(add(inputGates!, hiddenGates!)), [H, H], -1);
-      const n = tanh(add(inputNew!, mul(r!, hiddenNew!)));
+    project: (params, x) => {
+      const { weightInput, biasInput, biasHidden } = parametersOf(params);
+      const [w, wNew] = parts(weightInput);
+      const [b, bNew] = parts(biasInput);
+      const [c] = parts(biasHidden);
+      return {
+        gates: named(linear(x, w, add(b, c)), `${name}/projectGates`),
+        candidate: named(linear(x, wNew, bNew), `${name}/projectCandidate`),
+      };
+    },
+    step: (params, { gates, candidate }, h) => {
+      const { weightHidden, biasHidden } = parametersOf(params);
+      const [u, uNew] = parts(weightHidden);
+      const [, cNew] = parts(biasHidden);
+      const [r, z] = split(sigmoid(named(plusProduct(gates!, h, u), `${name}/gates`)), [H, H], -1);
+      const recurrent = named(linear(h, uNew, cNew), `${name}/recurrent`);
+      const n = named(tanh(add(candidate!, mul(r!, recurrent))), `${name}/candidate`);
       return named(add(n, mul(z!, sub(h, n))), name);
     },
   };
@@ -139,14 +162,18 @@ export function lstmCell(
   hiddenSize: number,
   options: CellOptions = {},
 ): RecurrentCell<LstmState> {
-  const { parameters, project, recur } = gatesOf(name, inputSize, hiddenSize, 4, options);
+  const { parameters, parametersOf } = gatesOf(name, inputSize, hiddenSize, 4, options);
   const H = hiddenSize;
   return {
     parameters,
     hiddenSize,
-    project,
+    project: (params, x) => {
+      const { weightInput, biasInput, biasHidden } = parametersOf(params);
+      return { gates: named(linear(x, weightInput, add(biasInput, biasHidden)), `${name}/project`) };
+    },
     step: (params, projected, { hidden, cell }) => {
-      const gates = add(projected, recur(params, hidden));
+      const { weightHidden } = parametersOf(params);
+      const gates = named(plusProduct(projected.gates!, hidden, weightHidden), `${name}/gates`);
       const [inputForget, candidate, output] = split(gates, [2 * H, H, H], -1);
       const [i, f] = split(sigmoid(inputForget!), [H, H], -1);
       const next = add(mul(f!, cell), mul(i!, tanh(candidate!)));
@@ -161,7 +188,7 @@ export function lstmCell(
 /**
  * A cell over T steps of R sequences, with its state zeroed where an episode starts.
  *
- * @param projected [T, R, gates · H] what `project` made of the inputs
+ * @param projected leaves [T, R, …], what `project` made of the inputs
  * @param first     [R, H] state before the first step
  * @param starts    [T, R] float, 1 where the state is zeroed before the step
  * @returns the state after the last step [R, H], and after every step [T, R, H]
@@ -169,7 +196,7 @@ export function lstmCell(
 export function unrollCell(
   cell: RecurrentCell<Tensor>,
   params: Readonly<Record<string, Tensor>>,
-  projected: Tensor,
+  projected: Projected,
   first: Tensor,
   starts: Tensor,
 ): { readonly last: Tensor; readonly all: Tensor } {

@@ -68,7 +68,8 @@ export class GruPolicy implements Policy {
 
   forward(parameters: Tensor, inputs: PolicyInputs, state: Tree<Tensor>): PolicyOutputs {
     const named = this.layout.unpack(parameters);
-    const hidden = this.#cell.step(named, this.#project(named, inputs), hiddenOf(state));
+    const projected = this.#cell.project(named, this.#features(named, inputs));
+    const hidden = this.#cell.step(named, projected, hiddenOf(state));
     return this.#outputs(named, hidden, inputs, hidden);
   }
 
@@ -83,15 +84,15 @@ export class GruPolicy implements Policy {
         `policy: got ${rows} rows, starts ${starts} and a state of ${first.shape[0]} rows, expected T · R rows, [T, R] and R rows`,
       );
     }
-    const projected = reshape(this.#project(named, inputs), [T!, R!, 3 * H]);
+    const features = reshape(this.#features(named, inputs), [T!, R!, -1]);
+    const projected = this.#cell.project(named, features);
     const { last, all } = unrollCell(this.#cell, named, projected, first, starts);
     return this.#outputs(named, reshape(all, [rows, H]), inputs, last);
   }
 
-  /** The input's part of the gates, of any number of steps at once: [rows, 3H]. */
-  #project(named: Record<string, Tensor>, inputs: PolicyInputs): Tensor {
-    const x = this.#base.forward(named, networkInput(this.config, inputs));
-    return this.#cell.project(named, x);
+  /** What the GRU sees, of any number of steps at once: [rows, …]. */
+  #features(named: Record<string, Tensor>, inputs: PolicyInputs): Tensor {
+    return this.#base.forward(named, networkInput(this.config, inputs));
   }
 
   #outputs(named: Record<string, Tensor>, hidden: Tensor, inputs: PolicyInputs, next: Tensor): PolicyOutputs {
