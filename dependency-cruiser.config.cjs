@@ -9,7 +9,7 @@ const ROLLOUT = [...POLICY, "threats", "rollout"];
 const LEARNERS = [...ROLLOUT, "learners"];
 const ATTACKS = [...LEARNERS, "metrics", "attacks"];
 const DEFENSES = [...ATTACKS, "defenses"];
-const EXPERIMENT = [...DEFENSES, "envs", "onnx", "views", "report", "experiment"];
+const EXPERIMENT = [...DEFENSES, "envs", "bridge", "onnx", "views", "report", "experiment"];
 
 /** folder → folders it may import from, itself included */
 const mayImport = {
@@ -24,6 +24,7 @@ const mayImport = {
   views: [...CORE, "views"],
   env: ENV,
   envs: [...ENV, "envs"],
+  bridge: [...ENV, "bridge"],
   policy: [...POLICY, "onnx"],
   rollout: ROLLOUT,
   learners: LEARNERS,
