@@ -3,7 +3,7 @@ import { UserError } from "../core/errors.js";
 import { suggestion } from "../core/suggest.js";
 import { FREE, type Graph, isFloat, type Tensor, trace } from "../tensor/index.js";
 import { importModel } from "./import.js";
-import type { Value } from "./importers/index.js";
+import { dimsOf, isRows, type Value } from "./importers/index.js";
 import { isGraph, type Model, type ModelGraph, type ModelValue, readModel, shorten } from "./read.js";
 import {
   type Float64Support,
@@ -340,10 +340,11 @@ function inputsOf(
   );
 }
 
-function summaryOf(name: string, value: Value, free: string | undefined): ValueSummary {
-  if (value.kind === "sizes") return { name, dtype: "int64", shape: value.shape };
-  const { dtype, shape } = value.kind === "literal" ? value.array : value.tensor;
-  return { name, dtype, shape: shape.map((d) => (d === FREE ? (free ?? "N") : d)) };
+function summaryOf(name: string, value: Value, free = "N"): ValueSummary {
+  const dtype =
+    value.kind === "sizes" ? "int64" : value.kind === "literal" ? value.array.dtype : value.tensor.dtype;
+  const shape = dimsOf(value).map((d) => (isRows(d) ? d.toString().replace("N", free) : d));
+  return { name, dtype, shape };
 }
 
 /** Names of sizes in the inputs' shapes, in order. */

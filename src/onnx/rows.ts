@@ -13,7 +13,16 @@ import {
   trace,
   transpose,
 } from "../tensor/index.js";
-import { type RowAxes, runGraph, Scope, tensorValue } from "./importers/index.js";
+import {
+  dimsOf,
+  isRows,
+  type RowAxes,
+  type RowAxis,
+  type Rows,
+  runGraph,
+  Scope,
+  tensorValue,
+} from "./importers/index.js";
 import { type Model, type ModelValue, shorten } from "./read.js";
 
 /**
@@ -25,7 +34,7 @@ import { type Model, type ModelValue, shorten } from "./read.js";
 export class InputBinder {
   readonly #model: Model;
   readonly #place: string;
-  readonly #found = new Map<string, (name: string) => number | undefined>();
+  readonly #found = new Map<string, (name: string) => RowAxis | undefined>();
 
   constructor(model: Model, place: string) {
     this.#model = model;
@@ -108,7 +117,7 @@ export class InputBinder {
     return { count, axisOf };
   }
 
-  #findAxes(axes: ReadonlyMap<string, number>): (name: string) => number | undefined {
+  #findAxes(axes: ReadonlyMap<string, number>): (name: string) => RowAxis | undefined {
     const model = this.#model;
     if (model.inputs.some(({ shape }) => shape.some((d) => typeof d === "string"))) {
       const [name] = axes.keys();
@@ -119,10 +128,12 @@ export class InputBinder {
     if (model.nodes.some(({ opType }) => opType === "Scan" || opType === "Loop"))
       throw new UserError(`${this.#place}: it was exported for one row and has loops; ${CURE}`);
     return trace((graph) => {
-      const found = new Map<string, number>();
-      const scope = new Scope(model.opset, { count: FREE, axisOf: undefined }, (name, { tensor }) => {
-        const axis = tensor === undefined ? -1 : tensor.shape.indexOf(FREE);
-        if (axis >= 0) found.set(name, axis);
+      const found = new Map<string, RowAxis>();
+      const scope = new Scope(model.opset, { count: FREE, axisOf: undefined }, (name, value) => {
+        if (value.kind !== "tensor") return;
+        const dims = dimsOf(value);
+        const axis = dims.findIndex(isRows);
+        if (axis >= 0) found.set(name, { axis, times: (dims[axis] as Rows).times });
       });
       for (const value of model.inputs) {
         scope.set(value.name, tensorValue(freeInput(graph, value, axes.get(value.name))));

@@ -47,6 +47,7 @@ describe("shape arithmetic with free rows", () => {
     one: ints(1),
     zero: scalar(0),
     two: ints(2),
+    w: f32([2, 7], new Float32Array(14)),
   };
   const batch = { op: "Gather", in: ["size", "first"], out: ["n"] };
 
@@ -104,6 +105,20 @@ describe("shape arithmetic with free rows", () => {
       [FREE, 2, 2],
     ],
     ["a slice of all rows", [size, batch, { op: "Slice", in: ["x", "first", "n", "first"] }], [FREE, 4]],
+    [
+      "rows and entities joined for a layer, and separated again",
+      [
+        { op: "Concat", in: ["minus", "two"], out: ["flat"], attrs: { axis: 0 } },
+        { op: "Reshape", in: ["x", "flat"], out: ["entities"] },
+        { op: "Shape", in: ["entities"], out: ["many"] },
+        { op: "Slice", in: ["many", "first", "one", "first"], out: ["m"] },
+        { op: "MatMul", in: ["entities", "w"], out: ["coded"] },
+        { op: "Div", in: ["m", "two"], out: ["back"] },
+        { op: "Concat", in: ["back", "minus", "seven"], out: ["to"], attrs: { axis: 0 } },
+        { op: "Reshape", in: ["coded", "to"] },
+      ],
+      [FREE, 2, 7],
+    ],
     ["a flattening of what follows the rows", [{ op: "Flatten", in: ["x"] }], [FREE, 4]],
   ])("is folded: %s", (_, nodes, expected) => {
     expect(shapeOf({ nodes, constants }, [FREE, 4])).toEqual(expected);
@@ -114,7 +129,47 @@ describe("shape arithmetic with free rows", () => {
     [
       "twice the rows",
       [size, batch, { op: "Mul", in: ["n", "two"], out: ["m"] }, { op: "ConstantOfShape", in: ["m"] }],
-      'p.onnx, node "Mul_2" (Mul): it computes with the number of rows, which is free here; give the model a fixed number of rows',
+      'p.onnx, node "ConstantOfShape_3" (ConstantOfShape): it joins the rows, which are free here, with other dimensions; give the model a fixed number of rows',
+    ],
+    [
+      "more than the rows",
+      [size, batch, { op: "Add", in: ["n", "two"], out: ["m"] }, { op: "ConstantOfShape", in: ["m"] }],
+      'p.onnx, node "Add_2" (Add): it computes with the number of rows, which is free here; give the model a fixed number of rows',
+    ],
+    [
+      "rows joined in two orders, added",
+      [
+        { op: "Transpose", in: ["x"], out: ["t"] },
+        { op: "Reshape", in: ["x", "minus"], out: ["a"] },
+        { op: "Reshape", in: ["t", "minus"], out: ["b"] },
+        { op: "Add", in: ["a", "b"] },
+      ],
+      'p.onnx, node "Add_3" (Add): it joins the rows, which are free here, with other dimensions; give the model a fixed',
+    ],
+    [
+      "rows cut into parts",
+      [
+        { op: "Concat", in: ["two", "minus"], out: ["to"], attrs: { axis: 0 } },
+        { op: "Reshape", in: ["x", "to"] },
+      ],
+      'p.onnx, node "Reshape_1" (Reshape): it joins the rows, which are free here, with other dimensions; give the model a',
+    ],
+    [
+      "a sum over rows and others",
+      [
+        { op: "Concat", in: ["minus", "two"], out: ["to"], attrs: { axis: 0 } },
+        { op: "Reshape", in: ["x", "to"], out: ["a"] },
+        { op: "ReduceSum", in: ["a", "first"] },
+      ],
+      'p.onnx, node "ReduceSum_2" (ReduceSum): it joins the rows, which are free here, with other dimensions; give the',
+    ],
+    [
+      "an output of twice the rows",
+      [
+        { op: "Concat", in: ["minus", "two"], out: ["to"], attrs: { axis: 0 } },
+        { op: "Reshape", in: ["x", "to"] },
+      ],
+      'p.onnx, output "y": it joins the rows, which are free here, with other dimensions; give the model a fixed number of rows',
     ],
     [
       "the number of rows as data",
@@ -127,7 +182,7 @@ describe("shape arithmetic with free rows", () => {
       "it joins the rows, which are free here, with other",
     ],
   ])("is refused where it cannot be: %s", (_, nodes, expected) => {
-    expect(shapeOf({ nodes, constants }, [5, 4])).toBeDefined();
+    expect(shapeOf({ nodes, constants }, [6, 4])).toBeDefined();
     expect(() => shapeOf({ nodes, constants }, [FREE, 4])).toThrow(expected);
   });
 

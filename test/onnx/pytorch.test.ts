@@ -42,14 +42,6 @@ interface Recording {
   readonly exports: readonly { readonly file: string; readonly rows: "rows" | "one row" }[];
 }
 
-/** Attention as these exporters write it joins the rows with the heads, so that their number must be known. */
-const JOINS_ROWS = new Set([
-  "attention.dynamo18.onnx",
-  "attention.dynamo22.one.onnx",
-  "multihead.dynamo18.onnx",
-  "multihead.script17.onnx",
-]);
-
 const FIXTURES = new URL("fixtures/", import.meta.url);
 const backend = nodeBackend();
 
@@ -121,23 +113,6 @@ for (const file of readdirSync(FIXTURES).filter((name) => name.endsWith(".json")
     for (const { file: model, rows } of recording.exports) {
       const imported = importModel(load(model), model);
 
-      if (JOINS_ROWS.has(model)) {
-        it(`${model}: refuses free rows in one sentence`, () => {
-          trace((graph) => {
-            const xs = Object.entries(inputs).map(([k, v]) => [
-              k,
-              graph.input(k, [FREE, ...v.shape.slice(1)], v.dtype),
-            ]);
-            expect(() => imported.apply(Object.fromEntries(xs))).toThrow(
-              rows === "rows"
-                ? /rows, which (are|is) free here.*; give the model a fixed number of rows$/
-                : /leave no place for more rows; the model was exported for one row/,
-            );
-          });
-        });
-        if (rows === "one row") continue;
-      }
-
       it(`${model}: outputs and input gradients are PyTorch's, in the engine and in float64`, () => {
         trace((graph) => {
           const declare = (values: Readonly<Record<string, NdArray>>, prefix = "") =>
@@ -153,7 +128,6 @@ for (const file of readdirSync(FIXTURES).filter((name) => name.endsWith(".json")
         });
       });
 
-      if (JOINS_ROWS.has(model)) continue;
       it(`${model}: any number of rows without compiling again`, () => {
         trace((graph) => {
           /** An input with free rows in front, and the same with the rows where the model has them. */

@@ -267,7 +267,7 @@ describe("a model exported for one row", () => {
     [
       "one long row",
       [{ op: "Reshape", in: ["x", "last"] }],
-      "leave no place for more rows; the model was exported for one row",
+      'output "y": it joins the rows, which are free here, with other dimensions; the model was exported for one row',
     ],
     ["the first row", [{ op: "Gather", in: ["x", "all"] }], "picks from the rows, which are free here"],
   ] as [string, NodeSpec[], string][])("refuses %s in one sentence", (_, nodes, expected) => {
@@ -295,5 +295,170 @@ describe("a model exported for one row", () => {
     expect(() => apply(one(add, [4]), [5, 4])).toThrow(
       'input "x": got float32 [5, 4], expected float32 [4]; export the model with a batch dimension',
     );
+  });
+});
+
+/** A dimension of a value in a model with dynamic rows: a size, or so many elements for each row. */
+type Size = number | { readonly perRow: number };
+
+const sizesOf = (dims: readonly Size[]) => dims.map((d) => (typeof d === "number" ? d : ROWS * d.perRow));
+
+/** Random nodes that join the rows with other dimensions, compute, and separate them again. */
+function dynamicModel(pick: (n: number) => number): Uint8Array {
+  const nodes: NodeSpec[] = [];
+  const constants: Record<string, NdArray> = {};
+  let dims: readonly Size[] = [{ perRow: 1 }, 2, 3, 4];
+  let last = "x";
+  const literal = (array: NdArray) => {
+    const name = `c${Object.keys(constants).length}`;
+    constants[name] = array;
+    return name;
+  };
+  const emit = (
+    op: string,
+    others: readonly string[],
+    result: readonly Size[],
+    attrs: NodeSpec["attrs"] = {},
+  ) => {
+    const out = `v${nodes.length}`;
+    nodes.push({ op, in: [last, ...others], out: [out], attrs });
+    [last, dims] = [out, result];
+  };
+  const reshape = (to: readonly Size[]) => {
+    const sizes = to.map((d) => (typeof d === "number" ? d : -1));
+    emit("Reshape", [literal(arrayFrom([to.length], "int64", sizes))], to);
+  };
+  const perRow = (d: Size) => (typeof d === "number" ? d : d.perRow);
+  const moves = [
+    () => {
+      // Two neighbours become one dimension.
+      if (dims.length < 2) return;
+      const i = pick(dims.length - 1);
+      const [a, b] = [dims[i]!, dims[i + 1]!];
+      const size = perRow(a) * perRow(b);
+      const isRows = typeof a !== "number" || typeof b !== "number";
+      reshape(dims.toSpliced(i, 2, isRows ? { perRow: size } : size));
+    },
+    () => {
+      // One becomes two; the rows go to the first.
+      const i = pick(dims.length);
+      const d = dims[i]!;
+      const factor = [2, 3, 4].find((k) => perRow(d) % k === 0);
+      if (factor === undefined || dims.length > 4) return;
+      const rest = perRow(d) / factor;
+      reshape(dims.toSpliced(i, 1, typeof d === "number" ? rest : { perRow: rest }, factor));
+    },
+    () => {
+      const perm = dims.map((_, i) => i);
+      const i = pick(dims.length);
+      perm.push(...perm.splice(i, 1));
+      emit(
+        "Transpose",
+        [],
+        perm.map((k) => dims[k]!),
+        { perm },
+      );
+    },
+    () => emit("Tanh", [], dims),
+    () =>
+      emit(
+        "Add",
+        [
+          literal(
+            random(
+              [perRow(dims.at(-1)!) === 1 || typeof dims.at(-1) !== "number" ? 1 : (dims.at(-1) as number)],
+              pick(99),
+            ),
+          ),
+        ],
+        dims,
+      ),
+    () => emit("Softmax", [], dims, { axis: -1 - pick(dims.length) }),
+    () =>
+      emit(
+        "Concat",
+        [last],
+        dims.map((d, i) => (i === 1 && typeof d === "number" ? 2 * d : d)),
+        { axis: 1 },
+      ),
+    () => {
+      const width = dims.at(-1)!;
+      if (typeof width !== "number" || dims.length < 2) return;
+      const w = literal(random([width, 2], pick(99)));
+      if (dims.length === 2 && pick(2) === 0) emit("Gemm", [w], [dims[0]!, 2], { alpha: { float: 0.5 } });
+      else emit("MatMul", [w], [...dims.slice(0, -1), 2]);
+    },
+    () => {
+      if (dims.length < 3) return;
+      const swapped = [...dims.slice(0, -2), dims.at(-1)!, dims.at(-2)!];
+      const perm = dims.map((_, i) => i);
+      perm.push(...perm.splice(-2, 2).reverse());
+      const [before, own] = [last, dims];
+      emit("Transpose", [], swapped, { perm });
+      nodes.push({ op: "MatMul", in: [before, last], out: [`v${nodes.length}`] });
+      [last, dims] = [`v${nodes.length - 1}`, [...own.slice(0, -1), own.at(-2)!]];
+    },
+    () => {
+      const axis = pick(dims.length);
+      const keep = pick(2);
+      const reduced = keep === 1 ? dims.with(axis, 1) : dims.toSpliced(axis, 1);
+      emit("ReduceMax", [literal(arrayFrom([1], "int64", [axis - dims.length]))], reduced, {
+        keepdims: keep,
+      });
+    },
+    () => {
+      const axis = pick(dims.length);
+      const d = dims[axis]!;
+      if (typeof d !== "number" || d < 2) return;
+      const bounds = [1, 2 ** 40, axis].map((v) => literal(arrayFrom([1], "int64", [v])));
+      emit("Slice", bounds, dims.with(axis, d - 1));
+    },
+    () => {
+      const at = pick(dims.length + 1);
+      if (dims.length < 5)
+        emit("Unsqueeze", [literal(arrayFrom([1], "int64", [at]))], dims.toSpliced(at, 0, 1));
+    },
+  ];
+  for (let i = 0; i < 5; i++) moves[pick(moves.length)]!();
+  const value = (shape: readonly (number | string)[]) => ({ dtype: "float32", shape }) as const;
+  // In the end the rows come first, on their own.
+  const size = dims.reduce<number>((n, d) => n * perRow(d), 1);
+  const at = dims.findIndex((d) => typeof d !== "number");
+  if (at >= 0) reshape([{ perRow: 1 }, size]);
+  return nodeModel({
+    opset: 18,
+    inputs: { x: value(["batch", 2, 3, 4]) },
+    constants,
+    nodes: [...nodes, { op: "Neg", in: [last], out: ["out"] }],
+    outputs: { out: value(sizesOf(dims)) },
+  });
+}
+
+describe("a model with dynamic rows", () => {
+  it("is the same function of free rows as of fixed ones, or refused", () => {
+    const counts = { applied: 0, refused: 0 };
+    const feeds = { x: random([ROWS, 2, 3, 4], 5) };
+    fc.assert(
+      fc.property(fc.array(fc.nat(1000), { minLength: 30, maxLength: 60 }), (choices) => {
+        let at = 0;
+        const bytes = dynamicModel((n) => choices[at++ % choices.length]! % n);
+        const model = importModel(bytes, "rows.onnx");
+        const fixed = run(model, feeds, false);
+        let free: NdArray;
+        try {
+          free = run(model, feeds, true);
+        } catch (error) {
+          if (!(error instanceof UserError)) throw error;
+          expect(error.message).toMatch(/^rows\.onnx[^\n]*free[^\n]*$/);
+          counts.refused++;
+          return;
+        }
+        counts.applied++;
+        expect(free).toBeAllclose(fixed, { rtol: 1e-12, atol: 1e-12 });
+      }),
+      { numRuns: 1000, seed: 12 },
+    );
+    expect(counts.applied).toBeGreaterThan(500);
+    expect(counts.refused).toBeGreaterThan(10);
   });
 });

@@ -1,56 +1,8 @@
-import { type NdArray, sizeOf } from "../../core/array.js";
+import type { NdArray } from "../../core/array.js";
 import { UserError } from "../../core/errors.js";
-import { arrayFrom, constant, type Dim, FREE, named, type Tensor } from "../../tensor/index.js";
+import { constant, type Dim, FREE, named, type Tensor } from "../../tensor/index.js";
 import { isGraph, type ModelAttribute, type ModelGraph, type ModelNode, shorten } from "../read.js";
-
-/** The number of rows, where it is left free. */
-export const ROWS: unique symbol = Symbol("rows");
-
-/** An integer known while importing. */
-export type Item = number | typeof ROWS;
-
-/**
- * What a name in the file stands for: a tensor of the trace, a literal, or integers of which at least one is the
- * free number of rows (a shape that depends on it, for example).
- */
-export type Value = TensorValue | LiteralValue | SizesValue;
-
-interface TensorValue {
-  readonly kind: "tensor";
-  readonly tensor: Tensor;
-}
-
-interface LiteralValue {
-  readonly kind: "literal";
-  readonly tensor?: undefined;
-  readonly array: NdArray;
-}
-
-interface SizesValue {
-  readonly kind: "sizes";
-  readonly tensor?: undefined;
-  readonly shape: readonly number[];
-  readonly items: readonly Item[];
-}
-
-/** Told what each name of the file stands for. */
-export type Observer = (name: string, value: Value) => void;
-
-export const tensorValue = (tensor: Tensor): Value => ({ kind: "tensor", tensor });
-export const literalValue = (array: NdArray): Value => ({ kind: "literal", array });
-
-/** Integers, as a literal unless the number of rows is among them. */
-export function itemsValue(shape: readonly number[], items: readonly Item[]): Value {
-  if (items.includes(ROWS)) return { kind: "sizes", shape, items };
-  return literalValue(arrayFrom(shape, "int64", items as readonly number[]));
-}
-
-/** The integers of a literal; the largest int64, which stands for "to the end", as a float. */
-export function itemsOf(value: Value): readonly Item[] | undefined {
-  if (value.kind === "sizes") return value.items;
-  if (value.kind === "tensor" || !value.array.dtype.startsWith("int")) return undefined;
-  return Array.from(value.array.data as ArrayLike<number | bigint>, Number);
-}
+import { type Item, isRows, itemsOf, type Observer, tensorValue, type Value } from "./values.js";
 
 /**
  * Where the rows lie when a model that was exported for one row is applied to more (`rows.ts`): the axis of each value
@@ -60,7 +12,13 @@ export interface RowAxes {
   /** how many, or FREE */
   readonly count: Dim;
   /** by name of the value; undefined while they are being found out */
-  readonly axisOf: ((name: string) => number | undefined) | undefined;
+  readonly axisOf: ((name: string) => RowAxis | undefined) | undefined;
+}
+
+export interface RowAxis {
+  readonly axis: number;
+  /** elements of the axis for one row */
+  readonly times: number;
 }
 
 /** The names that a graph's nodes see, and what they stand for. */
@@ -68,6 +26,7 @@ export class Scope {
   readonly #values = new Map<string, Value>();
   /** literals that became tensors: each once, and under its name */
   readonly #constants = new Map<string, Tensor>();
+  #sameTrace = false;
   #computed = 0;
 
   constructor(
@@ -107,6 +66,7 @@ export class Scope {
 
   /** The literal called `name` as a tensor. */
   constant(name: string, array: NdArray): Tensor {
+    if (this.#sameTrace && !this.has(name)) return this.parent!.constant(name, array);
     const known = this.#constants.get(name);
     if (known !== undefined) return known;
     const tensor = constant(array);
@@ -116,13 +76,21 @@ export class Scope {
     return tensor;
   }
 
-  /** The same names with other values for some, for a trace apart. */
-  detached(replaced: ReadonlyMap<string, Value> = new Map()): Scope {
+  /**
+   * The same names with other values for some.
+   * @param sameTrace literals become the same tensors
+   */
+  replacing(replaced: ReadonlyMap<string, Value>, sameTrace: boolean): Scope {
     const scope = new Scope(this.opset, this.rows, undefined, this);
     for (const [name, value] of replaced) scope.set(name, value);
+    scope.#sameTrace = sameTrace;
     return scope;
   }
 }
+
+/** Where an operator does not understand rows in one dimension with others. */
+export const JOINED =
+  "it joins the rows, which are free here, with other dimensions; give the model a fixed number of rows";
 
 /** One node's inputs and attributes, with errors that name it. */
 export class NodeContext {
@@ -136,6 +104,8 @@ export class NodeContext {
     readonly where: string,
     /** run a graph inside the node, whose scope holds its inputs; its outputs */
     readonly runGraph: (graph: ModelGraph, scope: Scope) => Tensor[],
+    /** rows in one dimension with so many others, which stand in front of each tensor; 1: with none (`joined.ts`) */
+    readonly times = 1,
   ) {}
 
   get opset(): number {
@@ -161,7 +131,10 @@ export class NodeContext {
   /** Input i as a tensor. */
   tensor(i: number): Tensor {
     const value = this.value(i);
-    if (value.kind === "tensor") return value.tensor;
+    if (value.kind === "tensor") {
+      if (value.joined !== undefined && this.times === 1) throw this.fail(JOINED);
+      return value.tensor;
+    }
     if (value.kind === "literal") return this.scope.constant(this.node.inputs[i]!, value.array);
     throw this.fail(
       `input ${i} ("${shorten(this.node.inputs[i]!)}") depends on the number of rows, which is free here, expected a tensor; give the model a fixed number of rows`,
@@ -189,7 +162,7 @@ export class NodeContext {
   /** Input i as integers that do not depend on the number of rows. */
   ints(i: number): readonly number[] {
     const items = this.items(i);
-    if (items.includes(ROWS)) {
+    if (items.some(isRows)) {
       throw this.fail(
         `input ${i} ("${shorten(this.node.inputs[i]!)}") depends on the number of rows, which is free here; give the model a fixed number of rows`,
       );
@@ -200,7 +173,10 @@ export class NodeContext {
   /** Input i as sizes of a tensor. */
   dims(i: number): readonly Dim[] {
     return this.items(i).map((d) => {
-      if (d === ROWS) return FREE;
+      if (isRows(d)) {
+        if (d.times !== 1) throw this.fail(JOINED);
+        return FREE;
+      }
       if (d < 0) throw this.fail(`got size ${d}, expected sizes ≥ 0`);
       return d;
     });
@@ -334,8 +310,3 @@ export type Importer = (context: NodeContext) => readonly Value[];
 
 /** One output. */
 export const one = (tensor: Tensor): readonly Value[] => [tensorValue(tensor)];
-
-/** The number of elements of a literal or of sizes. */
-export function countOf(value: LiteralValue | SizesValue): number {
-  return value.kind === "literal" ? sizeOf(value.array.shape) : value.items.length;
-}

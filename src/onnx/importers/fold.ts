@@ -1,17 +1,19 @@
 import { sizeOf } from "../../core/array.js";
 import * as t from "../../tensor/index.js";
 import { arrayFrom, type Tensor } from "../../tensor/index.js";
+import { type Importer, NodeContext } from "./context.js";
 import {
   countOf,
-  type Importer,
   type Item,
+  isRows,
   itemsOf,
   itemsValue,
+  type LiteralValue,
   literalValue,
-  NodeContext,
-  ROWS,
+  Rows,
+  type SizesValue,
   type Value,
-} from "./context.js";
+} from "./values.js";
 
 /**
  * Nodes whose inputs are all known are computed while importing: the shape arithmetic of exporters (Shape, Gather,
@@ -23,9 +25,9 @@ import {
 const MAX_ELEMENTS = 4096;
 
 /** Numbers read and computed for one model. A node of thirty bytes could make 4096 of them, and a file has many nodes. */
-const MAX_COMPUTED = 4_000_000;
+const MAX_COMPUTED = 1_000_000;
 
-type Known = Exclude<Value, { kind: "tensor" }>;
+type Known = LiteralValue | SizesValue;
 
 /** Operands whose elements these operators move without looking at them; the others say where to. */
 const MOVED: Readonly<Record<string, readonly number[] | "all">> = {
@@ -96,7 +98,7 @@ function evaluate(
   replaced: ReadonlyMap<string, Value>,
 ): readonly Value[] | undefined {
   return t.trace(() => {
-    const inner = new NodeContext(c.node, c.scope.detached(replaced), c.where, c.runGraph);
+    const inner = new NodeContext(c.node, c.scope.replacing(replaced, false), c.where, c.runGraph);
     const results = importer(inner);
     inner.checkAllRead();
     const tensors = results.flatMap((v) => (v.kind === "tensor" ? [v.tensor] : []));
@@ -147,17 +149,33 @@ function move(
   });
 }
 
-/** The number of rows N in arithmetic that leaves it as it is, or has one result whatever N is. */
+/** k·N, or 0; undefined if k is no whole number ≥ 0. */
+function multiple(k: number): Item | undefined {
+  if (!Number.isSafeInteger(k) || k < 0) return undefined;
+  return k === 0 ? 0 : new Rows(k);
+}
+
+/** Arithmetic with multiples of the number of rows N whose result is one, or the same whatever N is. */
 const rules: Readonly<Record<string, (a: Item, b: Item) => Item | boolean | undefined>> = {
-  Add: (a, b) => (b === 0 ? a : a === 0 ? b : undefined),
-  Sub: (a, b) => (b === 0 ? a : a === ROWS && b === ROWS ? 0 : undefined),
-  Mul: (a, b) => (b === 1 ? a : a === 1 ? b : a === 0 || b === 0 ? 0 : undefined),
-  Div: (a, b) => (b === 1 ? a : undefined),
+  Add: (a, b) => {
+    if (isRows(a) && isRows(b)) return multiple(a.times + b.times);
+    return b === 0 ? a : a === 0 ? b : undefined;
+  },
+  Sub: (a, b) => (isRows(a) && isRows(b) ? multiple(a.times - b.times) : b === 0 ? a : undefined),
+  Mul: (a, b) => {
+    if (isRows(a)) return isRows(b) ? undefined : multiple(a.times * b);
+    return isRows(b) ? multiple(a * b.times) : undefined;
+  },
+  // N / N is 1: without rows there is nothing to compute.
+  Div: (a, b) => {
+    if (!isRows(a)) return undefined;
+    if (!isRows(b)) return b > 0 ? multiple(a.times / b) : undefined;
+    return a.times % b.times === 0 ? a.times / b.times : undefined;
+  },
   // A number of rows is not negative.
   Equal: (a, b) => {
-    if (a === ROWS && b === ROWS) return true;
-    const other = a === ROWS ? b : a;
-    return other !== ROWS && other < 0 ? false : undefined;
+    if (isRows(a) && isRows(b)) return a.times === b.times ? true : undefined;
+    return Number(isRows(a) ? b : a) < 0 ? false : undefined;
   },
 };
 
@@ -181,7 +199,7 @@ function arithmetic(c: NodeContext, inputs: ReadonlyMap<number, Known>): readonl
   const results = Array.from({ length: sizeOf(shape) }, (_, i) => {
     const x = left[left.length === 1 ? 0 : i]!;
     const y = right[right.length === 1 ? 0 : i]!;
-    const result = x === ROWS || y === ROWS ? rules[opType]!(x, y) : exact[opType]!(x, y);
+    const result = isRows(x) || isRows(y) ? rules[opType]!(x, y) : exact[opType]!(x, y);
     if (result === undefined) {
       throw c.fail(
         "it computes with the number of rows, which is free here; give the model a fixed number of rows",

@@ -3,24 +3,29 @@ import { UserError } from "../../core/errors.js";
 import { constant, FREE, formatDims, named, type Tensor, TensorError } from "../../tensor/index.js";
 import { MAX_RANK } from "../arrays.js";
 import { type ModelGraph, type ModelNode, shorten } from "../read.js";
-import { type Importer, literalValue, NodeContext, type Scope } from "./context.js";
+import { type Importer, JOINED, NodeContext, type Scope } from "./context.js";
 import { elementwise } from "./elementwise.js";
 import { fold } from "./fold.js";
 import { indexing } from "./indexing.js";
+import { lift } from "./joined.js";
 import { layers } from "./layers.js";
 import { loops } from "./loops.js";
 import { movement } from "./movement.js";
 import { recurrent } from "./recurrent.js";
 import { reductions } from "./reductions.js";
+import { reshapes } from "./reshape.js";
 import { shapes } from "./shape.js";
+import { literalValue, type Value } from "./values.js";
 
-export { literalValue, type Observer, type RowAxes, Scope, tensorValue, type Value } from "./context.js";
+export { type RowAxes, type RowAxis, Scope } from "./context.js";
+export { dimsOf, isRows, type Observer, type Rows, tensorValue, type Value } from "./values.js";
 
 /** ONNX operator → tensors, one function each, under the operator's own name. What one does not understand it refuses. */
 export const importers: Readonly<Record<string, Importer>> = {
   ...elementwise,
   ...layers,
   ...reductions,
+  ...reshapes,
   ...movement,
   ...indexing,
   ...shapes,
@@ -46,7 +51,10 @@ export function runGraph(graph: ModelGraph, scope: Scope, place: string): Tensor
   for (const node of graph.nodes) runNode(node, scope, place);
   return graph.outputs.map((name) => {
     const value = scope.get(name)!;
-    if (value.kind === "tensor") return value.tensor;
+    if (value.kind === "tensor") {
+      if (value.joined !== undefined) throw new UserError(`${place}, output "${shorten(name)}": ${JOINED}`);
+      return value.tensor;
+    }
     if (value.kind === "literal") return constant(value.array);
     throw new UserError(
       `${place}, output "${shorten(name)}": it is the number of rows, which is free here; give the model a fixed number of rows`,
@@ -61,13 +69,13 @@ function runNode(node: ModelNode, scope: Scope, place: string): void {
   const importer = importers[node.opType]!;
   try {
     const folded = NOT_FOLDED.has(node.opType) ? undefined : fold(context, importer);
-    const results = folded ?? importer(context);
-    if (folded === undefined) context.checkAllRead();
+    const results = folded ?? lift(context, importer) ?? plainly(context, importer);
     for (const [i, name] of node.outputs.entries()) {
       if (name === "") continue;
       const result = results[i];
       if (result === undefined)
         throw new UserError(`${where}: got ${node.outputs.length} outputs, expected ${results.length}`);
+      if (result.kind === "literal") checkSize(result.array, where);
       if (result.kind === "tensor") {
         checkSize(result.tensor, where);
         // Names that begin with "_" are ours: values that the writer had to call something.
@@ -81,8 +89,14 @@ function runNode(node: ModelNode, scope: Scope, place: string): void {
   }
 }
 
+function plainly(context: NodeContext, importer: Importer): readonly Value[] {
+  const results = importer(context);
+  context.checkAllRead();
+  return results;
+}
+
 /** A file of a few nodes can double a rank or a size again and again. */
-function checkSize({ shape }: Tensor, where: string): void {
+function checkSize({ shape }: Pick<Tensor, "shape">, where: string): void {
   if (shape.length > MAX_RANK)
     throw new UserError(`${where}: its result has ${shape.length} dimensions, expected at most ${MAX_RANK}`);
   if (!shape.every((d) => d === FREE || Number.isSafeInteger(d)) || !Number.isSafeInteger(sizeOf(shape))) {

@@ -1,7 +1,8 @@
 import { sizeOf } from "../../core/array.js";
 import * as t from "../../tensor/index.js";
 import { arrayFrom, FREE, type Tensor } from "../../tensor/index.js";
-import { type Importer, itemsOf, type NodeContext, one, ROWS } from "./context.js";
+import { type Importer, type NodeContext, one } from "./context.js";
+import { isRows, itemsOf } from "./values.js";
 
 /** Operators that pick elements by integers. */
 
@@ -39,7 +40,7 @@ function gather(c: NodeContext): Tensor {
   if (size === FREE) throw c.fail("it picks from the rows, which are free here");
   const value = c.value(1);
   const index = value.kind === "literal" && sizeOf(value.array.shape) === 1 ? itemsOf(value)?.[0] : undefined;
-  if (value.kind !== "literal" || index === undefined || index === ROWS)
+  if (value.kind !== "literal" || index === undefined || isRows(index))
     return t.gather(x, indices(c, 1, size), axis);
   if (!(index >= -size && index < size))
     throw c.fail(`got index ${index}, expected one of an axis of ${size} elements`);

@@ -1,6 +1,7 @@
 import type { Tensor } from "../../tensor/index.js";
 import * as t from "../../tensor/index.js";
-import { type Importer, type NodeContext, one, tensorValue } from "./context.js";
+import { type Importer, type NodeContext, one } from "./context.js";
+import { tensorValue } from "./values.js";
 
 /** Operators that are layers of a network: products, normalisations, dropout. */
 

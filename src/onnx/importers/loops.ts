@@ -1,7 +1,8 @@
 import type { Tensor } from "../../tensor/index.js";
 import * as t from "../../tensor/index.js";
 import type { ModelGraph } from "../read.js";
-import { type Importer, type NodeContext, tensorValue } from "./context.js";
+import type { Importer, NodeContext } from "./context.js";
+import { tensorValue } from "./values.js";
 
 /**
  * Operators with graphs inside: Scan, and Loop with a known number of steps, as the loops of `tensor/scan` (what

@@ -1,103 +1,9 @@
 import * as t from "../../tensor/index.js";
-import { type Dim, FREE, type Tensor } from "../../tensor/index.js";
-import { type Importer, type Item, type NodeContext, one, ROWS, tensorValue } from "./context.js";
+import { FREE, type Tensor } from "../../tensor/index.js";
+import { type Importer, type NodeContext, one } from "./context.js";
+import { type Item, isRows, tensorValue } from "./values.js";
 
 /** Operators that only move elements. */
-
-const sizeOfDims = (dims: readonly Dim[]) => dims.reduce((n, d) => (d === FREE ? n : n * d), 1);
-
-function reshape(c: NodeContext): Tensor {
-  const x = c.tensor(0);
-  const target = reshapeTarget(c, x);
-  // The free dimension is the number of rows, and no multiple of it.
-  if (t.hasFree(x.shape) && (!t.hasFree(target) || sizeOfDims(target) !== sizeOfDims(x.shape))) {
-    throw c.fail(
-      `it joins the rows, which are free here, with other dimensions of ${t.formatDims(x.shape)}; give the model a fixed number of rows`,
-    );
-  }
-  return t.reshape(x, target);
-}
-
-/**
- * The sizes of a Reshape: 0 copies the size at its place (unless `allowzero`), −1 is inferred. In a model exported for
- * one row, the dimension that had this row gets all of them.
- */
-function reshapeTarget(c: NodeContext, x: Tensor): readonly Dim[] {
-  const copyZeros = !c.flag("allowzero", false);
-  const target = c.items(1).map((item, i) => {
-    if (item === 0 && copyZeros) {
-      const size = x.shape[i];
-      if (size === undefined)
-        throw c.fail(`copies dimension ${i} of ${t.formatDims(x.shape)}, which has no such dimension`);
-      return size === FREE ? ROWS : size;
-    }
-    if (item !== ROWS && item < -1) throw c.fail(`got size ${item}, expected sizes ≥ 0, or −1 once`);
-    return item;
-  });
-  if (target.filter((d) => d === -1).length > 1)
-    throw c.fail("got −1 twice, expected at most one size to infer");
-  return inferSize(c, x, withRows(c, x, target));
-}
-
-/** The target with −1 replaced, unless that is the free dimension. */
-function inferSize(c: NodeContext, x: Tensor, target: readonly Item[]): readonly Dim[] {
-  const dims = target.map((d) => (d === ROWS ? FREE : d));
-  const at = target.indexOf(-1);
-  if (at < 0 || !target.includes(ROWS)) return dims;
-  const [whole, rest] = [sizeOfDims(x.shape), sizeOfDims(dims)];
-  const size = rest === 0 ? 0 : whole / rest;
-  if (!Number.isInteger(size))
-    throw c.fail(
-      `its sizes [${target.map((d) => (d === ROWS ? "N" : d)).join(", ")}] do not fit ${t.formatDims(x.shape)}`,
-    );
-  return dims.with(at, size);
-}
-
-/** In a model exported for one row, the target with the rows in their dimension. */
-function withRows(c: NodeContext, x: Tensor, target: readonly Item[]): readonly Item[] {
-  const { rows } = c.scope;
-  if (rows === undefined) return target;
-  if (rows.axisOf !== undefined) {
-    const axis = rows.axisOf(c.node.outputs[0]!);
-    return axis === undefined ? target : target.with(axis, rows.count === FREE ? ROWS : rows.count);
-  }
-  return t.hasFree(x.shape) && !target.includes(ROWS) ? placeRows(c, x, target as readonly Dim[]) : target;
-}
-
-/** A target written for one row, with the free rows in the dimension of size 1 that stands for them. */
-function placeRows(c: NodeContext, x: Tensor, target: readonly Dim[]): readonly Item[] {
-  const at = x.shape.indexOf(FREE);
-  const before = sizeOfDims(x.shape.slice(0, at));
-  const known = sizeOfDims(target.filter((d) => d !== -1));
-  const single = target.map((d) => (d === -1 ? sizeOfDims(x.shape) / known : d));
-  const possible = single.flatMap((d, i) =>
-    d === 1 && sizeOfDims(single.slice(0, i)) === before ? [i] : [],
-  );
-  const inferred = target.indexOf(-1);
-  const axis = [inferred, at].find((i) => possible.includes(i)) ?? possible[0];
-  if (axis === undefined) {
-    throw c.fail(`its sizes [${target.join(", ")}] leave no place for more rows`);
-  }
-  return (single as readonly Item[]).with(axis, ROWS);
-}
-
-/** [product of the sizes before the axis, product of the others] */
-function flatten(c: NodeContext): Tensor {
-  const x = c.tensor(0);
-  const rank = x.shape.length;
-  const given = c.int("axis", 1);
-  const axis = given < 0 ? given + rank : given;
-  if (axis < 0 || axis > rank) throw c.wrong("axis", given, `an axis of a tensor of rank ${rank}`);
-  const product = (dims: readonly Dim[]) => {
-    const known = sizeOfDims(dims);
-    if (t.hasFree(dims) && known !== 1)
-      throw c.fail(
-        "it joins the rows, which are free here, with other dimensions; give the model a fixed number of rows",
-      );
-    return t.hasFree(dims) ? FREE : known;
-  };
-  return t.reshape(x, [product(x.shape.slice(0, axis)), product(x.shape.slice(axis))]);
-}
 
 function squeeze(c: NodeContext): Tensor {
   const x = c.tensor(0);
@@ -147,7 +53,8 @@ function concat(c: NodeContext): Tensor {
   const axis = c.int("axis");
   let parts: readonly Tensor[] = c.tensors;
   const { rows } = c.scope;
-  const at = rows?.axisOf?.(c.node.outputs[0]!) ?? parts.find((x) => t.hasFree(x.shape))?.shape.indexOf(FREE);
+  const free = parts.find((x) => t.hasFree(x.shape))?.shape.indexOf(FREE);
+  const at = free ?? rows?.axisOf?.(c.node.outputs[0]!)?.axis;
   if (rows !== undefined && at !== undefined && at !== axis) {
     parts = parts.map((x) => (x.shape[at] === 1 ? t.expand(x, x.shape.with(at, rows.count)) : x));
   }
@@ -198,8 +105,8 @@ function slice(c: NodeContext): Tensor {
   const ranges: Record<number, t.Range> = {};
   const seen = new Set<Item>();
   for (const [i, given] of axes.entries()) {
-    const axis = given !== ROWS && given < 0 ? given + rank : given;
-    if (axis === ROWS || x.shape[axis] === undefined || seen.has(axis))
+    const axis = !isRows(given) && given < 0 ? given + rank : given;
+    if (isRows(axis) || x.shape[axis] === undefined || seen.has(axis))
       throw c.fail(
         `got axes [${axes.map(String).join(", ")}] for shape ${t.formatDims(x.shape)}, expected each axis once`,
       );
@@ -208,9 +115,9 @@ function slice(c: NodeContext): Tensor {
     const end = ends[i]!;
     const step = steps[i]!;
     // All rows, whatever their number is.
-    const toTheEnd = end === ROWS || end >= TO_THE_END;
+    const toTheEnd = isRows(end) ? end.times >= c.times : end >= TO_THE_END;
     if (x.shape[axis] === FREE && start === 0 && toTheEnd && step === 1) continue;
-    if (start === ROWS || end === ROWS || step === ROWS)
+    if (isRows(start) || isRows(end) || isRows(step))
       throw c.fail("its positions depend on the number of rows, which is free here");
     ranges[axis] = { start, end, step };
   }
@@ -262,8 +169,6 @@ function pad(c: NodeContext): Tensor {
 }
 
 export const movement: Readonly<Record<string, Importer>> = {
-  Reshape: (c) => one(reshape(c)),
-  Flatten: (c) => one(flatten(c)),
   Squeeze: (c) => one(squeeze(c)),
   Unsqueeze: (c) => one(unsqueeze(c)),
   Transpose: (c) => one(t.transpose(c.tensor(0), c.intList("perm"))),

@@ -1,6 +1,7 @@
 import type { Tensor } from "../../tensor/index.js";
 import * as t from "../../tensor/index.js";
-import { type Importer, type NodeContext, tensorValue } from "./context.js";
+import type { Importer, NodeContext } from "./context.js";
+import { tensorValue } from "./values.js";
 
 /**
  * GRU and LSTM as cells that are repeated. ONNX gives the gates as blocks of rows: W [1, gates·H, I] for the input,

@@ -1,16 +1,8 @@
 import type { NdArray } from "../../core/array.js";
 import * as t from "../../tensor/index.js";
-import { arrayFrom, FREE } from "../../tensor/index.js";
-import {
-  type Importer,
-  type Item,
-  itemsValue,
-  literalValue,
-  type NodeContext,
-  one,
-  ROWS,
-  type Value,
-} from "./context.js";
+import { arrayFrom } from "../../tensor/index.js";
+import { type Importer, type NodeContext, one } from "./context.js";
+import { dimsOf, isRows, itemsValue, literalValue, type Value } from "./values.js";
 
 /** Literals, shapes and what is made from them. */
 
@@ -31,26 +23,19 @@ function constant(c: NodeContext): NdArray {
   throw c.fail("it has no value, expected a tensor or numbers");
 }
 
-/** The sizes of input 0, whatever it is. */
-function dimsOf(c: NodeContext): readonly t.Dim[] {
-  const value = c.value(0);
-  if (value.kind === "sizes") return value.shape;
-  return value.kind === "literal" ? value.array.shape : value.tensor.shape;
-}
-
 function shape(c: NodeContext): Value {
-  const dims = dimsOf(c);
-  const items: readonly Item[] = dims
-    .slice(c.int("start", 0), c.int("end", dims.length))
-    .map((d) => (d === FREE ? ROWS : d));
+  const dims = dimsOf(c.value(0));
+  const items = dims.slice(c.int("start", 0), c.int("end", dims.length));
   return itemsValue([items.length], items);
 }
 
 function size(c: NodeContext): Value {
-  const dims = dimsOf(c);
-  if (t.hasFree(dims))
-    throw c.fail("it counts elements, whose number depends on the rows, which are free here");
-  return itemsValue([], [dims.reduce((n, d) => n * d, 1)]);
+  let size = 1;
+  for (const d of dimsOf(c.value(0))) {
+    if (isRows(d)) throw c.fail("it counts elements, whose number depends on the rows, which are free here");
+    size *= d;
+  }
+  return itemsValue([], [size]);
 }
 
 /** start, start + delta, … before limit */
