@@ -149,6 +149,16 @@ describe("numbers in a file are not believed", () => {
     expect(refusal(bytes)).toMatch(/its result has the size \[\d+, 3\], expected at most 2⁵³ elements$/);
   });
 
+  it("a size beside which another one is 0", () => {
+    const bytes = model(
+      [{ opType: "ConstantOfShape", name: "node", input: ["shape"], output: ["y"] }],
+      [int64("shape", [0, 2 ** 62])],
+    );
+    expect(refusal(bytes)).toBe(
+      'hostile.onnx, node "node" (ConstantOfShape): its result has the size [0, 4611686018427388000], expected at most 2⁵³ elements',
+    );
+  });
+
   it("a loop of 2⁴⁰ steps is a loop", () => {
     const body = create(GraphProtoSchema, {
       name: "body",
@@ -173,12 +183,12 @@ describe("numbers in a file are not believed", () => {
 });
 
 describe("work and memory are in proportion to the file", () => {
-  it("a chain of 20,000 nodes overflows no stack", () => {
+  it("a chain of 12,000 nodes overflows no stack", () => {
     const bytes = model(
-      chain(20_000, (input, output) => ({ opType: "Tanh", name: output, input: [input], output: [output] })),
+      chain(12_000, (input, output) => ({ opType: "Tanh", name: output, input: [input], output: [output] })),
     );
-    expect(apply(bytes)).toBeLessThan(20 * 20_000);
-    expect(inspectModel(bytes).nodeCount.total).toBe(20_000);
+    expect(apply(bytes)).toBeLessThan(20 * 12_000);
+    expect(inspectModel(bytes).nodeCount.total).toBe(12_000);
   });
 
   it("a literal of a megabyte that 1,000 nodes use is kept once", () => {
@@ -196,10 +206,10 @@ describe("work and memory are in proportion to the file", () => {
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(100 * 2 ** 20);
   });
 
-  it("shape arithmetic that makes 4096 numbers in each of 5,000 nodes", () => {
+  it("shape arithmetic that makes 4096 numbers in each of 500 nodes", () => {
     const bytes = model(
       [
-        ...chain(5000, (_, output) => ({
+        ...chain(500, (_, output) => ({
           opType: "ConstantOfShape",
           name: output,
           input: ["shape"],
@@ -210,7 +220,7 @@ describe("work and memory are in proportion to the file", () => {
       [int64("shape", [4096])],
     );
     expect(refusal(bytes)).toMatch(
-      /^hostile\.onnx, node "v97\d" \(ConstantOfShape\): the model's shape arithmetic takes more than 4,000,000 numbers, expected at most 4,000,000$/,
+      /^hostile\.onnx, node "v24\d" \(ConstantOfShape\): the model's shape arithmetic takes more than 1,000,000 numbers, expected at most 1,000,000$/,
     );
   });
 
@@ -279,10 +289,10 @@ describe("work and memory are in proportion to the file", () => {
     );
   });
 
-  it("ten thousand graphs that each see ten thousand names", () => {
+  it("three thousand graphs that each see three thousand names", () => {
     const body = create(GraphProtoSchema, { name: "body", output: [{ name: "x" }] });
     const bytes = model([
-      ...Array.from({ length: 10_000 }, (_, i) => ({
+      ...Array.from({ length: 3000 }, (_, i) => ({
         opType: "If",
         name: `if${i}`,
         input: ["x"],
@@ -291,8 +301,8 @@ describe("work and memory are in proportion to the file", () => {
       })),
       { opType: "Tanh", name: "tanh", input: ["x"], output: ["y"] },
     ]);
-    expect(readModel(bytes).nodes.length).toBe(10_001);
-    expect(inspectModel(bytes).nodeCount.nestedGraphs).toBe(10_000);
+    expect(readModel(bytes).nodes.length).toBe(3001);
+    expect(inspectModel(bytes).nodeCount.nestedGraphs).toBe(3000);
   });
 });
 
