@@ -74,6 +74,8 @@ export interface EnvironmentSpec {
 }
 
 /** The arrays of one group. All but `action` are written by the environment. */
+  /** Versions of foreign software that its behaviour depends on; part of what identifies a result. */
+  readonly versions?: Readonly<Record<string, string>>;
 export interface GroupArrays {
   /** [E, n, O] */
   readonly obs: Float32Array;

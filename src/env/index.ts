@@ -1,3 +1,5 @@
+/** For the parameters of environments of one's own: the zod that this package was built with. */
+export { z } from "zod";
 export * from "./batch.js";
 export * from "./conformance.js";
 export * from "./contract.js";

@@ -3,10 +3,13 @@ import path from "node:path";
 import type { AdversaryTraining } from "../attacks/attack.js";
 import { UserError } from "../core/errors.js";
 import { exists, readJson } from "../core/files.js";
+import type { EnvironmentSpec } from "../env/contract.js";
 import { completeParameters } from "../env/index.js";
+import type { Team } from "../policy/index.js";
 import { checkThreat, type Threat, threatSchema } from "../threats/index.js";
 import { NodeFolder, RUN_FILE, type RunRecord, STATE_FILE } from "./artefacts.js";
 import { type CellRecord, cellRecord } from "./cell.js";
+import { definitionOf } from "./environments.js";
 import { EXPERIMENT_FILE } from "./execute.js";
 import { type Chosen, CLEAN, type Experiment } from "./experiment.js";
 import { mistakesOf } from "./messages.js";
@@ -38,8 +41,8 @@ export interface EvaluateTeamOptions {
 /** @throws UserError in one sentence for a folder that is no finished run, or a threat or attack that does not fit */
 export async function evaluateTeam(options: EvaluateTeamOptions, toolbox: Toolbox): Promise<CellRecord> {
   const { directory } = options;
-  const team = finishedRun(directory, "team") as TeamNode | GivenTeamNode;
-  const definition = toolbox.registries.environments.get(team.environment.id);
+  const team = finishedTeam(directory);
+  const definition = await definitionOf(team.environment, toolbox.registries.environments);
   const learnt =
     options.adversary === undefined ? null : (finishedRun(options.adversary, "adversary") as AdversaryNode);
   const threat = learnt?.threat ?? threatOf(options.threat, directory);
@@ -50,9 +53,8 @@ export async function evaluateTeam(options: EvaluateTeamOptions, toolbox: Toolbo
   const probe = await createEnvironment(1);
   probe.close();
   if (threat !== null) checkThreat(threat, probe.spec, "--threat");
-  const folder = new NodeFolder(directory, { folder: "." });
   const runtime = await toolbox.createRuntime();
-  const loaded = toolbox.loadTeam(folder.readState(STATE_FILE), probe.spec, folder.file(STATE_FILE));
+  const loaded = readTeam(directory, probe.spec, toolbox);
   let training: AdversaryTraining | null = null;
   try {
     if (attack !== null && threat !== null) {
@@ -93,6 +95,17 @@ export async function evaluateTeam(options: EvaluateTeamOptions, toolbox: Toolbo
   } finally {
     training?.close();
   }
+}
+
+/** What a finished team run was run from. @throws UserError for any other folder */
+export function finishedTeam(directory: string): TeamNode | GivenTeamNode {
+  return finishedRun(directory, "team") as TeamNode | GivenTeamNode;
+}
+
+/** The team of a finished run. @throws UserError if it does not fit the environment, or its file is damaged */
+export function readTeam(directory: string, spec: EnvironmentSpec, { loadTeam }: Toolbox): Team {
+  const folder = new NodeFolder(directory, { folder: "." });
+  return loadTeam(folder.readState(STATE_FILE), spec, folder.file(STATE_FILE));
 }
 
 function finishedRun(directory: string, kind: "team" | "adversary") {

@@ -12,6 +12,15 @@ export interface EnvironmentChoice {
   /** full id, with version */
   readonly id: string;
   readonly parameters: Readonly<Record<string, unknown>>;
+  /** The user's module that it comes from; absent for registered ones. */
+  readonly module?: {
+    /** As given, relative to the working directory. */
+    readonly file: string;
+    /** Of its text, and of the files that it imports by relative names. */
+    readonly sha256: string;
+  };
+  /** Of foreign software that it runs on; absent where there is none. */
+  readonly versions?: Readonly<Record<string, string>>;
 }
 
 export type TeamEntry = TrainedTeam | GivenTeam;

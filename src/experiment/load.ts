@@ -10,6 +10,7 @@ import { suggestion } from "../core/suggest.js";
 import type { EnvironmentDefinition, EnvironmentSpec } from "../env/contract.js";
 import { policyFileSchema, requireGradients, type Team } from "../policy/index.js";
 import { checkThreat, describeThreat, type Threat, threatSchema } from "../threats/index.js";
+import { isModule, type LoadedModule, loadModule, probeEnvironment } from "./environments.js";
 import {
   type AdversaryEntry,
   type Chosen,
@@ -81,6 +82,25 @@ export function readExperiment(
   return new Reader(values, registries).read();
 }
 
+/** An environment, and what it is called in the file. */
+type ChosenEnvironment = EnvironmentChoice & {
+  readonly definition: EnvironmentDefinition;
+  readonly name: string;
+};
+
+function choiceOf(
+  { id, parameters, module }: ChosenEnvironment,
+  spec: EnvironmentSpec | undefined,
+): EnvironmentChoice {
+  const versions = spec?.versions;
+  return {
+    id,
+    parameters,
+    ...(module === undefined ? {} : { module }),
+    ...(versions === undefined ? {} : { versions }),
+  };
+}
+
 type Record_ = Readonly<Record<string, unknown>>;
 
 /** Collects mistakes; a section that failed is undefined, and what depends on it is not checked. */
@@ -96,11 +116,16 @@ class Reader {
     this.#registries = registries;
   }
 
+  /** What files are named relative to. */
+  get #folder(): string {
+    return path.dirname(this.#source.file);
+  }
+
   async read(): Promise<Omit<Experiment, "source">> {
     const root = this.#validate([], experimentSchema, this.#source.value, true);
     if (root === undefined) throw this.#error();
-    const environment = this.#environment(root.environment);
-    const spec = environment === undefined ? undefined : await this.#specOf(environment);
+    const environment = await this.#environment(root.environment);
+    const spec = environment && (await this.#specOf(environment));
     this.#seeds(root.seeds);
     const threats = this.#threats(root.threats, environment?.definition, spec);
     const training = this.#validate(["training"], trainingSchema, root.training ?? {});
@@ -118,7 +143,7 @@ class Reader {
     return {
       name: root.name,
       question: root.question,
-      environment: { id: environment.id, parameters: environment.parameters },
+      environment: choiceOf(environment, spec),
       seeds: root.seeds,
       threats: Object.fromEntries(threats),
       teams,
@@ -167,7 +192,7 @@ class Reader {
     return again.success ? again.data : undefined;
   }
 
-  #environment(given: unknown): (EnvironmentChoice & { definition: EnvironmentDefinition }) | undefined {
+  async #environment(given: unknown): Promise<ChosenEnvironment | undefined> {
     const { id, ...parameters } = (typeof given === "string" ? { id: given } : given) as Record_;
     const { environments } = this.#registries;
     const path = typeof given === "string" ? ["environment"] : ["environment", "id"];
@@ -180,24 +205,34 @@ class Reader {
       );
       return undefined;
     }
-    if (!environments.has(id)) {
+    if (!isModule(id) && !environments.has(id)) {
       this.#add(path, `got "${id}", expected a known environment. ${suggestion(id, environments.names())}`);
       return undefined;
     }
-    const definition = environments.get(id);
-    const complete = this.#validate(["environment"], definition.parameters, parameters);
-    return complete && { id: definition.id, parameters: complete, definition };
+    let found: Partial<LoadedModule> & Pick<LoadedModule, "definition">;
+    try {
+      found = isModule(id)
+        ? await loadModule(inFolder(this.#folder, id))
+        : { definition: environments.get(id) };
+    } catch (error) {
+      // A name that carries parameters may be malformed, or its parameters impossible.
+      if (!(error instanceof UserError)) throw error;
+      this.#add(path, error.message);
+      return undefined;
+    }
+    const complete = this.#validate(["environment"], found.definition.parameters, parameters);
+    return complete && { ...found, id: found.definition.id, name: id, parameters: complete };
   }
 
   /** Agents and features are known only to a living environment; one copy is enough. */
   async #specOf({
     definition,
     parameters,
-  }: EnvironmentChoice & { definition: EnvironmentDefinition }): Promise<EnvironmentSpec | undefined> {
+    module,
+    name,
+  }: ChosenEnvironment): Promise<EnvironmentSpec | undefined> {
     try {
-      const environment = await definition.create({ ...parameters }, { copies: 1 });
-      environment.close();
-      return environment.spec;
+      return await probeEnvironment(definition, parameters, module?.file ?? name);
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       this.#add(["environment"], error.message);
@@ -351,7 +386,6 @@ class Reader {
           true,
         );
     }
-    const directory = path.dirname(this.#source.file);
     const read = files.map((given, i) => {
       const place = [...at, "policies", i];
       const file = this.#validate(
@@ -359,7 +393,7 @@ class Reader {
         policyFileSchema,
         typeof given === "string" ? { file: given } : given,
       );
-      return file && this.#attempt(place, () => givenPolicy(inFolder(directory, file.file), file));
+      return file && this.#attempt(place, () => givenPolicy(inFolder(this.#folder, file.file), file));
     });
     if (spec === undefined || !read.every((r) => r !== undefined)) return [];
     const policies = read.map((r) => r.policy);

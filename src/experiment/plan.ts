@@ -114,6 +114,11 @@ function keyed<T extends NodeBase>(folder: string, node: Keyed<T>, determines: u
   return { ...node, key, folder: `${folder}-${key.slice(0, 8)}` } as unknown as T;
 }
 
+/** What of an environment determines results: where its module lies does not. */
+function identityOf({ module, ...rest }: EnvironmentChoice): unknown {
+  return module === undefined ? rest : { ...rest, module: module.sha256 };
+}
+
 /** Expand an experiment into its nodes. */
 export function planExperiment(experiment: Experiment, registries: Registries): Plan {
   const nodes: PlanNode[] = [];
@@ -185,7 +190,11 @@ function givenTeamNode({ environment, seeds }: Experiment, entry: GivenTeam): Gi
       policies,
     },
     // Not the files' names: what is in them decides.
-    { kind: "given", environment, policies: policies.map(({ file: _, ...rest }) => rest) },
+    {
+      kind: "given",
+      environment: identityOf(environment),
+      policies: policies.map(({ file: _, ...rest }) => rest),
+    },
   );
 }
 
@@ -208,7 +217,7 @@ function teamNode({ environment, threats }: Experiment, entry: TrainedTeam, seed
       threat,
       ignore,
     },
-    { kind: "team", environment, seed, steps, learner, defense, threat, ignore },
+    { kind: "team", environment: identityOf(environment), seed, steps, learner, defense, threat, ignore },
   );
 }
 
@@ -278,7 +287,7 @@ function cellNode(
     },
     {
       kind: "cell",
-      environment,
+      environment: identityOf(environment),
       team: team?.key ?? UNIFORM,
       adversary: run?.key ?? null,
       attack,

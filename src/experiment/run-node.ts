@@ -21,6 +21,7 @@ import {
   type Timing,
 } from "./artefacts.js";
 import { cellRecord } from "./cell.js";
+import { definitionOf } from "./environments.js";
 import { importGiven, readGivenPolicies } from "./given-team.js";
 import { lockNode } from "./lock.js";
 import {
@@ -92,8 +93,8 @@ type Environments = (
   options?: { readonly keepFinalFrames?: boolean },
 ) => Promise<Environment>;
 
-function environmentsOf(node: PlanNode, { toolbox }: RunContext): Environments {
-  const definition = toolbox.registries.environments.get(node.environment.id);
+async function environmentsOf(node: PlanNode, { toolbox }: RunContext): Promise<Environments> {
+  const definition = await definitionOf(node.environment, toolbox.registries.environments);
   // A dynamics threat is the same environment with other parameters.
   const threat = node.kind === "adversary" || node.kind === "cell" ? node.threat : null;
   const changed = threat?.channel === "dynamics" ? threat.parameters : {};
@@ -106,7 +107,7 @@ function environmentsOf(node: PlanNode, { toolbox }: RunContext): Environments {
 async function runTeam(node: TeamNode, folder: NodeFolder, context: RunContext): Promise<Outcome> {
   const { toolbox, runtime } = context;
   const defense = toolbox.registries.defenses.get(node.defense.name);
-  const createEnvironment = environmentsOf(node, context);
+  const createEnvironment = await environmentsOf(node, context);
   const training = await defense.start(
     {
       runtime,
@@ -146,7 +147,7 @@ async function runTeam(node: TeamNode, folder: NodeFolder, context: RunContext):
 async function runGivenTeam(node: GivenTeamNode, folder: NodeFolder, context: RunContext): Promise<Outcome> {
   const started = performance.now();
   const files = readGivenPolicies(node.policies);
-  const environment = await environmentsOf(node, context)(1);
+  const environment = await (await environmentsOf(node, context))(1);
   environment.close();
   const team = importGiven(node.policies, files, environment.spec);
   folder.writeState(STATE_FILE, context.toolbox.saveTeam(team));
@@ -194,7 +195,7 @@ async function startAttack(
 }
 
 async function runAdversary(node: AdversaryNode, folder: NodeFolder, context: RunContext): Promise<Outcome> {
-  const createEnvironment = environmentsOf(node, context);
+  const createEnvironment = await environmentsOf(node, context);
   const team = await loadTeamOf(node, createEnvironment, context);
   const training = await startAttack(node, team, createEnvironment, node.steps, context);
   try {
@@ -216,7 +217,7 @@ async function runCell(node: CellNode, folder: NodeFolder, context: RunContext):
   if (context.stopRequested()) return "stopped";
   const started = performance.now();
   const { toolbox, runtime } = context;
-  const createEnvironment = environmentsOf(node, context);
+  const createEnvironment = await environmentsOf(node, context);
   const team = node.teamFolder === null ? "uniform" : await loadTeamOf(node, createEnvironment, context);
   let attack: AdversaryTraining | null = null;
   let adversary: Adversary | null = null;
