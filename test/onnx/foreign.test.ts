@@ -186,6 +186,16 @@ describe("shape arithmetic with free rows", () => {
     expect(() => shapeOf({ nodes, constants }, [FREE, 4])).toThrow(expected);
   });
 
+  it("keeps axes within what the file has where rows are joined with others", () => {
+    const nodes = [
+      { op: "Reshape", in: ["x", "minus"], out: ["a"] },
+      { op: "Softmax", in: ["a"], attrs: { axis: -2 } },
+    ];
+    expect(() => shapeOf({ nodes, constants }, [FREE, 4])).toThrow(
+      'node "Softmax_1" (Softmax): got axis -2, expected an axis of a tensor of rank 1',
+    );
+  });
+
   it("takes any size for a name, but one size for one name", () => {
     const bytes = nodeModel({
       opset: 18,

@@ -46,13 +46,19 @@ type Lift = (c: NodeContext, joined: Joined, rank: number) => Changes;
 
 const asItIs: Lift = () => ({});
 
-const moved = (axis: number, rank: number): number => (axis < 0 ? axis + rank : axis) + 1;
+/** An axis of the file, counted with what stands in front. */
+function moved(c: NodeContext, axis: number, rank: number): number {
+  const own = axis < 0 ? axis + rank : axis;
+  if (!(own >= 0 && own < rank))
+    throw c.fail(`got axis ${axis}, expected an axis of a tensor of rank ${rank}`);
+  return own + 1;
+}
 
 /** One axis, which is not the joined one. */
 const along =
   (absent: number, before13 = absent): Lift =>
   (c, joined, rank) => {
-    const axis = moved(c.int("axis", c.opset < 13 ? before13 : absent), rank);
+    const axis = moved(c, c.int("axis", c.opset < 13 ? before13 : absent), rank);
     if (axis - 1 === joined.axis) throw c.fail(JOINED);
     return { attributes: { axis } };
   };
@@ -63,7 +69,7 @@ const over =
   (c, _, rank) => {
     const axes = c.intsSince(since, "axes", i);
     if (axes === undefined || axes.length === 0) return {};
-    const all = axes.map((axis) => moved(axis, rank + ranks(axes)));
+    const all = axes.map((axis) => moved(c, axis, rank + ranks(axes)));
     return c.opset < since
       ? { attributes: { axes: all } }
       : { inputs: new Map([[i, itemsValue([all.length], all)]]) };
@@ -83,7 +89,7 @@ const gemm: Lift = (c) => ({
 
 const transpose: Lift = (c, _, rank) => {
   const perm = c.intList("perm") ?? Array.from({ length: rank }, (_, i) => rank - 1 - i);
-  return { attributes: { perm: [0, ...perm.map((axis) => moved(axis, rank))] } };
+  return { attributes: { perm: [0, ...perm.map((axis) => moved(c, axis, rank))] } };
 };
 
 /** The joined operand is the data, or the indices into the first axis of a table. */
