@@ -4,6 +4,7 @@ import "../../test/support/allclose.js";
 import { f32 } from "../core/array.js";
 import {
   add,
+  concat,
   constant,
   exp,
   expand,
@@ -13,10 +14,12 @@ import {
   interpret,
   linear,
   logSoftmax,
+  matmul,
   mul,
   named,
   split,
   sum,
+  type Tensor,
   TensorError,
   tanh,
   trace,
@@ -58,6 +61,32 @@ describe("writing and reading", () => {
 
   it("writes the same bytes for the same computation", () => {
     expect(policy()).toEqual(policy());
+  });
+
+  it("begins a matrix product from what is added to it, unless the product itself is needed", () => {
+    const shapes = { a: [2, 3], b: [3, 2], c: [1, 2] };
+    type Given = Record<keyof typeof shapes, Tensor>;
+    const operators = (outputs: (x: Given) => Record<string, Tensor>) =>
+      trace((graph) => {
+        const entries = Object.entries(shapes).map(([name, shape]) => [
+          name,
+          graph.input(name, shape, "float32"),
+        ]);
+        const bytes = writeModel({ outputs: outputs(Object.fromEntries(entries)) });
+        return readModel(bytes)
+          .nodes.map((n) => n.opType)
+          .sort();
+      });
+    expect(operators(({ a, b, c }) => ({ y: add(c, matmul(a, b)) }))).toEqual(["Gemm"]);
+    // The product that is needed three times is computed on its own; the other one begins from it.
+    const twice = ({ a, b }: Given) => ({ y: add(matmul(a, b), matmul(matmul(a, b), exp(matmul(a, b)))) });
+    expect(operators(twice)).toEqual(["Exp", "Gemm", "Gemm"]);
+    const needed = ({ a, b, c }: Given) => ({ y: add(matmul(a, b), c), product: matmul(a, b) });
+    expect(operators(needed)).toEqual(["Add", "Gemm"]);
+    const larger = ({ a, b }: Given) => ({ y: add(linear(sum(a, 0, true), b), matmul(a, b)) });
+    expect(operators(larger)).toEqual(["Gemm", "Gemm", "ReduceSum"]);
+    const spread = ({ a, b, c }: Given) => ({ y: add(linear(sum(a, 0, true), b), concat([c, c], 0)) });
+    expect(operators(spread)).toEqual(["Add", "Concat", "Gemm", "ReduceSum"]);
   });
 
   it("imports what it wrote, as a function that can be differentiated", () => {
