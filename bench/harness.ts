@@ -20,6 +20,8 @@ export class Peer {
   readonly #lines: AsyncIterator<string>;
   /** the end of what it wrote to standard error: why it failed, if it does */
   #complaint = "";
+  /** all that it wrote has arrived */
+  readonly #closed: Promise<unknown>;
 
   private constructor(
     readonly side: Side,
@@ -30,8 +32,12 @@ export class Peer {
     process.stderr.setEncoding("utf8").on("data", (text: string) => {
       this.#complaint = (this.#complaint + text).slice(-1000);
     });
-    process.on("error", (error) => {
-      this.#complaint = error.message;
+    this.#closed = new Promise((resolve) => {
+      process.on("close", resolve);
+      process.on("error", (error) => {
+        this.#complaint = error.message;
+        resolve(error);
+      });
     });
     // Writing to a process that has ended: its end is reported by `ask`.
     process.stdin.on("error", () => {});
@@ -67,6 +73,7 @@ export class Peer {
   async #next(): Promise<Line> {
     const { value, done } = await this.#lines.next();
     if (done) {
+      await this.#closed;
       const said = this.#complaint.trim().split("\n").pop();
       throw new Error(`${this.side.name}: the process ended without an answer${said ? ` (${said})` : ""}`);
     }
