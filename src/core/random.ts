@@ -115,10 +115,11 @@ export class RandomStream {
   int(n: number): number {
     const m = divisor(n);
     if (m === 0) return this.nextUint32();
-    const last = lastFair(m);
+    // The last fair integer is beyond this; which it is, only the few above need to know.
+    const safe = 0xffffffff - m;
     for (;;) {
       const x = this.nextUint32();
-      if (x <= last) return x % m;
+      if (x <= safe || x <= lastFair(m)) return x % m;
     }
   }
 

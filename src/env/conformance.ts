@@ -8,7 +8,14 @@ import { flattenTree } from "../core/tree.js";
 import { checkDeclaration } from "./conformance/declaration.js";
 import { checkExactModel } from "./conformance/exact-model.js";
 import { type Finding, Findings } from "./conformance/finding.js";
-import { fingerprint, firstDifference, Player, play, scribbleIdleActions } from "./conformance/trace.js";
+import {
+  fingerprint,
+  firstDifference,
+  Player,
+  play,
+  scribbleIdleActions,
+  type Trace,
+} from "./conformance/trace.js";
 import { walk } from "./conformance/walk.js";
 import type { Environment, EnvironmentDefinition, EnvironmentSpec, EnvironmentState } from "./contract.js";
 import { completeParameters } from "./definition.js";
@@ -67,7 +74,7 @@ export async function checkEnvironment(
 }
 
 function checkParameters(definition: EnvironmentDefinition, findings: Findings): void {
-  if (!/^[^/]+\/.+_v\d+$/.test(definition.id)) {
+  if (!/^[^/]+\/.+[_-]v\d+$/.test(definition.id)) {
     findings.add("parameters", `the id "${definition.id}" is not of the form "family/name_v0".`);
   }
   if (!definition.parameters.safeParse({}).success) {
@@ -151,7 +158,49 @@ class Suite {
         const agent = group.agents[group.agents.length - 1];
         this.#expectRefusal(environment, agent, String(action[action.length - size]));
       }
-      if (group.hasActionMask) this.#checkMaskedAction(environment, player, g);
+      if (group.hasActionMask && group.maskedAction === undefined)
+        this.#checkMaskedAction(environment, player, g);
+      else if (group.hasActionMask) await this.#checkReplacedAction(g);
+    }
+  }
+
+  /** Masked actions of group g where the declared one stands instead: two equal environments must stay equal. */
+  async #checkReplacedAction(g: number): Promise<void> {
+    const [masked, declared] = [await this.#create(2), await this.#create(2)];
+    const { action: space, maskedAction } = masked.spec.groups[g];
+    const n = space.kind === "discrete" ? space.n : 0;
+    if (!(Number.isInteger(maskedAction) && maskedAction! >= 0 && maskedAction! < n)) {
+      const expected = n === 0 ? "none, since actions are not discrete" : `an integer in [0, ${n})`;
+      this.#findings.add("mask", `maskedAction is ${maskedAction}, expected ${expected}.`);
+      return;
+    }
+    const player = new Player(2, this.#seed);
+    const traces: Trace[] = [masked, declared].map(() => ({ copies: 2, steps: [] }));
+    for (const environment of [masked, declared]) environment.reset(this.#seed);
+    for (let t = 0; t < 60; t++) {
+      player.act(masked);
+      declared.groups.forEach((group, k) => {
+        group.action.set(masked.groups[k].action);
+      });
+      const { action, actionMask } = masked.groups[g];
+      // Every second row, so that masked and ordinary actions meet.
+      for (let row = t % 2; row < action.length; row += 2) {
+        const other = actionMask!.subarray(row * n, (row + 1) * n).indexOf(0);
+        if (other < 0 || masked.groups[g].acting[row] === 0) continue;
+        action[row] = other;
+        declared.groups[g].action[row] = maskedAction!;
+      }
+      for (const [k, environment] of [masked, declared].entries()) {
+        environment.step();
+        traces[k].steps.push(fingerprint(environment));
+      }
+    }
+    const difference = firstDifference(traces[0], traces[1]);
+    if (difference !== null) {
+      this.#findings.add(
+        "mask",
+        `${difference} differ between masked actions and ${maskedAction}, which they become (maskedAction). Treat both alike.`,
+      );
     }
   }
 

@@ -44,6 +44,8 @@ export interface GroupSpec {
   readonly action: Space;
   /** Whether `actionMask` is written (discrete: A entries; multi-discrete: the sizes concatenated). */
   readonly hasActionMask: boolean;
+  /** The discrete action that a masked one becomes, where the original defines that; absent: it is refused. */
+  readonly maskedAction?: number;
   /** What each discrete action is called ("left", "says B"), for films and tables; absent: by number. */
   readonly actionNames?: readonly string[];
 }
@@ -135,7 +137,8 @@ export interface Environment {
    * Advance every copy by one step with the actions in `groups[g].action`. A copy that ends is reset in the same
    * step: `obs` already shows the new episode, the last observations are in `ended`. `reward`, `terminated` and
    * `truncated` belong to the step just taken; `alive`, `acting` and `actionMask` to the next action.
-   * @throws UserError naming agent, copy and value of an action outside its space (NaN included), or step before reset
+   * @throws UserError naming agent, copy and value of an action outside its space (NaN included) or masked (unless the
+   *   group's `maskedAction` says what it becomes), or step before reset
    */
   step(): void;
 
@@ -166,10 +169,23 @@ export interface EnvironmentDefinition {
   readonly id: string;
   /** One sentence for lists. */
   readonly summary: string;
+  /** Id of the environment that this one is, with other defaults; they share a page. */
+  readonly presetOf?: string;
   /** Where dynamics and constants come from, and how they are checked. */
   readonly source: string;
   /** Validates and completes the parameters (zod object schema; every key with default and description). */
   readonly parameters: import("zod").ZodType<Record<string, unknown>>;
   /** @param parameters output of `parameters` */
   create(parameters: Record<string, unknown>, options: CreateOptions): Promise<Environment>;
+}
+
+/** Environments whose names carry parameters ("lbf/Foraging-8x8-2p-3f-v3"): more than a registry can list. */
+export interface EnvironmentFamily {
+  /** How a name is made, for lists and messages. */
+  readonly pattern: string;
+  /**
+   * The environment that a name stands for; undefined if the name is not of this family.
+   * @throws UserError in one sentence if it is of this family but malformed, or stands for something impossible
+   */
+  parse(name: string): EnvironmentDefinition | undefined;
 }

@@ -8,6 +8,7 @@ import type { CreateOptions, Environment, EnvironmentDefinition } from "./contra
 export interface EnvironmentInput<Shape extends z.ZodRawShape> {
   readonly id: string;
   readonly summary: string;
+  readonly presetOf?: string;
   readonly source: string;
   /** every key with `.default(…)` and `.describe(…)` */
   readonly parameters: Shape;
@@ -25,10 +26,29 @@ export function defineEnvironment<Shape extends z.ZodRawShape>(
   return {
     id: input.id,
     summary: input.summary,
+    ...(input.presetOf === undefined ? {} : { presetOf: input.presetOf }),
     source: input.source,
     parameters: schema as unknown as z.ZodType<Record<string, unknown>>,
     create: async (parameters, options) => input.create(parameters as z.output<z.ZodObject<Shape>>, options),
   };
+}
+
+/** A shape of parameters with other defaults for some of them: what a preset is made of. */
+export function withDefaults<Shape extends z.ZodRawShape>(
+  shape: Shape,
+  defaults: Partial<z.output<z.ZodObject<Shape>>>,
+): Shape {
+  const changed = Object.entries(defaults).map(([name, value]) => {
+    const field = shape[name] as unknown as z.ZodDefault<z.ZodType>;
+    return [
+      name,
+      field
+        .unwrap()
+        .default(value as never)
+        .describe(field.description ?? ""),
+    ];
+  });
+  return { ...shape, ...Object.fromEntries(changed) };
 }
 
 /**

@@ -39,8 +39,9 @@ function expectation(space: Space, dimension: number): string {
 }
 
 /**
- * Refuse actions outside their space and masked actions, of every agent and copy. Entries of dead and waiting
- * agents are checked too: a caller that writes nonsense there has a mistake worth hearing about.
+ * Refuse actions outside their space and masked actions (except where `maskedAction` says what they become), of every
+ * agent and copy. Entries of dead and waiting agents are checked too: a caller that writes nonsense there has a mistake
+ * worth hearing about.
  *
  * @param place where the actions belong, for the message ("mpe/simple_spread_v3")
  * @param arrays in the order of `groups`
@@ -53,14 +54,16 @@ export function validateActions(
   copies: number,
 ): void {
   for (let g = 0; g < groups.length; g++) {
-    const bad = firstBadAction(groups[g].action, arrays[g], copies * groups[g].agents.length);
+    const bad = firstBadAction(groups[g], arrays[g], copies * groups[g].agents.length);
     if (bad >= 0) throw actionError(place, groups[g], arrays[g], bad);
   }
 }
 
 /** Index into `arrays.action` of the first illegal entry; −1 if all are legal. Allocates nothing. */
-function firstBadAction(space: Space, arrays: GroupArrays, rows: number): number {
-  const { action, actionMask } = arrays;
+function firstBadAction(group: GroupSpec, arrays: GroupArrays, rows: number): number {
+  const { action: space, maskedAction } = group;
+  const { action } = arrays;
+  const actionMask = maskedAction === undefined ? arrays.actionMask : null;
   if (space.kind === "box") return firstOutside(action as Float32Array, space.low, space.high);
   if (space.kind === "discrete") return firstBadInteger(space.n, action as Int32Array, actionMask);
   const { sizes } = space;
@@ -141,6 +144,10 @@ export function sampleActions(
       sampleIntegers(space.n, arrays.action as Int32Array, arrays.acting, n, streams);
       continue;
     }
+    if (space.kind === "discrete") {
+      sampleMaskedIntegers(space.n, arrays, n, streams);
+      continue;
+    }
     for (let row = 0; row < environment.copies * n; row++) {
       sampleRow(space, arrays, row, "state" in streams ? streams : streams[Math.floor(row / n)]);
     }
@@ -173,13 +180,44 @@ function sampleIntegers(
   }
 }
 
-function sampleRow(space: Space, arrays: GroupArrays, row: number, stream: RandomStream): void {
+/** Scratch: what the row at hand may do; grows with the largest action space. */
+let allowedActions = new Int32Array(32);
+
+/** The commonest case but one: no processor predicts masks, so what they allow is collected without branches. */
+function sampleMaskedIntegers(
+  n: number,
+  { action, actionMask, acting }: GroupArrays,
+  agents: number,
+  streams: RandomStream | readonly RandomStream[],
+): void {
+  if (allowedActions.length <= n) allowedActions = new Int32Array(2 * n);
+  const allowed = allowedActions;
+  const mask = actionMask!;
+  const shared = "state" in streams ? streams : null;
+  for (let row = 0; row < action.length; row++) {
+    if (acting[row] === 0) {
+      action[row] = 0;
+      continue;
+    }
+    let count = 0;
+    for (let a = 0, k = row * n; a < n; a++, k++) {
+      allowed[count] = a;
+      count += mask[k];
+    }
+    const stream = shared ?? (streams as readonly RandomStream[])[Math.floor(row / agents)];
+    const drawn = stream.int(Math.max(1, count));
+    action[row] = count === 0 ? 0 : allowed[drawn];
+  }
+}
+
+function sampleRow(
+  space: Exclude<Space, { kind: "discrete" }>,
+  arrays: GroupArrays,
+  row: number,
+  stream: RandomStream,
+): void {
   const { action, actionMask, acting } = arrays;
   const active = acting[row] === 1;
-  if (space.kind === "discrete") {
-    action[row] = active ? sampleMasked(actionMask, row * space.n, space.n, stream) : 0;
-    return;
-  }
   const size = actionSize(space);
   if (space.kind === "multi-discrete") {
     let offset = row * maskSize(space);
