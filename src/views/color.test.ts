@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { contrastRatio, hexToOklab, scaleColor, type Theme, textColor } from "./color.js";
+import { contrastRatio, hexToOklab, mixColors, scaleColor, type Theme, textColor } from "./color.js";
 import { viewsStyle } from "./theme.js";
 
 const places = Array.from({ length: 101 }, (_, at) => at / 100);
@@ -73,4 +73,11 @@ it("keeps every text colour of the style sheet at 4.5 : 1 on both grounds", () =
       }
     }
   }
+});
+
+it("mixes as CSS's color-mix does in OKLab", () => {
+  // As Chromium computes color-mix(in oklab, … 55%, #1b1f24).
+  expect(mixColors("rgb(255, 0, 0)", "#1b1f24", 0.55)).toBe("#932d27");
+  expect(mixColors("#50a", "#1b1f24", 0.55)).toBe("#39206b");
+  expect(mixColors("teal", "#1b1f24", 0.55)).toBe("#1b1f24");
 });

@@ -77,6 +77,28 @@ export function hexToOklab(hex: string): [number, number, number] {
   ];
 }
 
+/**
+ * `color-mix(in oklab, first share, second)` as "#rrggbb".
+ * @param first "#rgb", "#rrggbb" or "rgb(…)" of three integers; any other colour counts as `second`
+ * @param second "#rrggbb"
+ * @param share of `first`, in [0, 1]
+ */
+export function mixColors(first: string, second: string, share: number): string {
+  const hex = hexOf(first);
+  if (hex === null) return second;
+  const [a, b] = [hexToOklab(hex), hexToOklab(second)];
+  const [l, green, blue] = a.map((x, i) => share * x + (1 - share) * b[i]!) as [number, number, number];
+  return `#${oklabToLinear(l, green, blue).map(channelToHex).join("")}`;
+}
+
+function hexOf(color: string): string | null {
+  if (/^#[0-9a-f]{6}$/i.test(color)) return color;
+  if (/^#[0-9a-f]{3}$/i.test(color)) return `#${[...color.slice(1)].map((c) => c + c).join("")}`;
+  const channels = /^rgb\((\d+)[ ,]+(\d+)[ ,]+(\d+)\)$/.exec(color)?.slice(1).map(Number);
+  if (channels === undefined) return null;
+  return `#${channels.map((c) => Math.min(255, c).toString(16).padStart(2, "0")).join("")}`;
+}
+
 /** OKLCH to "#rrggbb"; chroma shrinks until the colour fits sRGB, lightness and hue stay. */
 function oklchToHex(lightness: number, chroma: number, hueDegrees: number): string {
   const hue = (hueDegrees * Math.PI) / 180;

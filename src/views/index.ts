@@ -35,4 +35,5 @@ export {
   type WorldBounds,
   worldBounds,
 } from "./stage.js";
+export { renderStill } from "./still.js";
 export { standaloneSvg, viewsStyle } from "./theme.js";
