@@ -1,6 +1,5 @@
-/** A report as one HTML file: everything inline, nothing fetched, no script but ours. */
+/** The report of an experiment, section by section. */
 
-import { createHash } from "node:crypto";
 import {
   escapeMarkup,
   extent,
@@ -8,16 +7,13 @@ import {
   formatNumber,
   groupColumns,
   linearScale,
-  playerScript,
   renderCurves,
   renderHeatmap,
   renderReplay,
   renderSeedTable,
-  viewsStyle,
 } from "../views/index.js";
-import type { EffortRow, NamedValue, PairedComparison, ReportData } from "./data.js";
-import { runPage } from "./page-script.js";
-import { pageStyle } from "./style.js";
+import type { EffortRow, PairedComparison, ReportData } from "./data.js";
+import { numberList, renderPage, type Section } from "./page.js";
 
 const text = escapeMarkup;
 
@@ -26,57 +22,23 @@ const text = escapeMarkup;
  * every network request and every script but the two that are written here.
  */
 export function renderReport(data: ReportData): string {
-  const script = `(${runPage})();\n${playerScript()}`.replaceAll("</script", "<\\/script");
-  const sections = [
-    matrixSection(data),
-    replaySection(data),
-    comparisonSection(data),
-    curveSection(data),
-    effortSection(data),
-    threatSection(data),
-    methodSection(data),
-    configurationSection(data),
-  ].filter((section) => section !== null);
-  const links = sections.map(({ id, short }) => `<a href="#${id}">${short}</a>`).join("");
-  const body = sections
-    .map(({ id, title, content }) => `<section id="${id}"><h2>${title}</h2>${content}</section>`)
-    .join("\n");
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="${contentPolicy(script)}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="generator" content="Phalanx">
-<link rel="icon" href="data:,">
-<title>${text(data.title)}</title>
-<style>${viewsStyle}${pageStyle}</style>
-</head>
-<body>
-<div class="bar"><div><nav aria-label="Sections">${links}</nav><button type="button" class="quiet-button" data-page="theme" aria-label="Switch between light and dark" hidden>Dark</button></div></div>
-<main class="page">
-<header><h1>${text(data.title)}</h1><p class="question">${text(data.question)}</p>${data.unfinished ? `<p class="unfinished">${text(data.unfinished)}</p>` : ""}</header>
-${summaryMarkup(data)}
-${body}
-</main>
-<script>${script}</script>
-</body>
-</html>
-`;
-}
-
-interface Section {
-  readonly id: string;
-  readonly title: string;
-  /** Title in the navigation. */
-  readonly short: string;
-  readonly content: string;
-}
-
-/** Only the script with this very hash runs; nothing is loaded from anywhere. */
-function contentPolicy(script: string): string {
-  const hash = createHash("sha256").update(script, "utf8").digest("base64");
-  return `default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-${hash}'; img-src data:; base-uri 'none'; form-action 'none'`;
+  const unfinished = data.unfinished ? `<p class="unfinished">${text(data.unfinished)}</p>` : "";
+  return renderPage({
+    title: data.title,
+    question: data.question,
+    head: unfinished,
+    lead: summaryMarkup(data),
+    sections: [
+      matrixSection(data),
+      replaySection(data),
+      comparisonSection(data),
+      curveSection(data),
+      effortSection(data),
+      threatSection(data),
+      methodSection(data),
+      configurationSection(data),
+    ].filter((section) => section !== null),
+  });
 }
 
 function summaryMarkup(data: ReportData): string {
@@ -244,12 +206,6 @@ function configurationSection(data: ReportData): Section {
     short: "Configuration",
     content: `${numberList(data.versions, "facts")}<details><summary>${text(file)}</summary><div class="code"><button type="button" class="quiet-button" data-page="copy" hidden>Copy</button><pre tabindex="0">${text(yaml)}</pre></div></details>`,
   };
-}
-
-function numberList(values: readonly NamedValue[], kind: "numbers" | "facts"): string {
-  if (values.length === 0) return "";
-  const items = values.map((one) => `<dt>${text(one.name)}</dt><dd>${text(one.value)}</dd>`).join("");
-  return `<dl class="${kind}">${items}</dl>`;
 }
 
 function formatP(p: number | null): string {

@@ -1,4 +1,4 @@
-/** An experiment's results as one HTML file. */
+/** An experiment's results, or episodes alone, as one HTML file. */
 
 export type {
   EffortRow,
@@ -9,3 +9,4 @@ export type {
   ThreatDefinition,
 } from "./data.js";
 export { renderReport } from "./html.js";
+export { type ReplayPageData, renderReplayPage } from "./replay-page.js";

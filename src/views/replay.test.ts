@@ -246,3 +246,26 @@ describe("the replay", () => {
     expect(JSON.parse(json)).toEqual({ ...value, x: 0.12346 });
   });
 });
+
+describe("a replay of one team", () => {
+  it("says who plays and offers no choice", () => {
+    const html = renderReplay([film("nobody", 0)]);
+    expect(html).toContain("<figcaption><b>plain</b> against nobody");
+    expect(html).toContain('<span class="phx-choice" hidden>');
+    expect(renderReplay([film("clean", 0), film("FGSM", 0)])).toContain(
+      '<span class="phx-choice" data-phx-script hidden>',
+    );
+  });
+
+  it("measures from the nearest of several goals", () => {
+    const one = film("nobody", 0);
+    const shapes = one.steps[0]!.frame.shapes.map((shape) =>
+      shape.kind === "circle" && shape.label === "C" ? { ...shape, role: "goal" as const } : shape,
+    );
+    // The listener is at (0, −0.5); B at (0, 0) and C at (1, 0) are goals.
+    const frame = { shapes, captions: [] };
+    const several = { ...one, language: {}, steps: [{ ...one.steps[0]!, frame }] };
+    expect(renderStatus(several, 0)).toContain("0.50 from the nearest goal");
+    expect(renderStatus({ ...one, language: {} }, 0)).toContain("0.50 from the goal");
+  });
+});

@@ -116,8 +116,13 @@ function panelMarkup(
   const still = film ? stage.renderFrame(film, last, bounds) : '<p class="phx-quiet">No film.</p>';
   const total = film ? stage.formatNumber(stage.returnsSoFar(film)[last]) : "";
   const text = stage.escapeMarkup;
+  // Where there is nothing to choose, the boxes stay hidden and the caption says who plays.
+  const isChoice = teams.length > 1 || adversaries.length > 1;
+  const caption = isChoice
+    ? `<noscript><b>${text(panel.team)}</b> · ${text(panel.adversary)}</noscript>`
+    : `<b>${text(panel.team)}</b> against ${text(panel.adversary)}`;
   return `<figure class="phx-panel">
-<figcaption><noscript><b>${text(panel.team)}</b> · ${text(panel.adversary)}</noscript><span class="phx-choice" data-phx-script hidden>${selectBox("team", "Team", teams, panel.team)}${selectBox("adversary", "Adversary", adversaries, panel.adversary)}</span></figcaption>
+<figcaption>${caption}<span class="phx-choice"${isChoice ? " data-phx-script" : ""} hidden>${selectBox("team", "Team", teams, panel.team)}${selectBox("adversary", "Adversary", adversaries, panel.adversary)}</span></figcaption>
 <div class="phx-frame" data-phx="stage">${still}</div>
 <div class="phx-return-row"><span class="phx-return-label">return</span><output class="phx-return-sum" data-phx="sum">${total}</output><div class="phx-return-chart" data-phx="returns">${film ? stage.renderReturns(film, last, range) : ""}</div></div>
 <div class="phx-status" data-phx="status">${film ? stage.renderStatus(film, last) : ""}</div>

@@ -481,16 +481,18 @@ export function actionFact(film: Film, step: FilmStep, name: string): string {
   return `<del>${escapeMarkup(wanted)}</del> <span aria-hidden="true">→</span> ${strongWord(did, "false")}`;
 }
 
-/** How far a moving agent is from the goal, and which other place it is closest to. */
+/** How far a moving agent is from the (nearest) goal, and which other place it is closest to. */
 export function placeFact({ film, agents, goals, places }: Moment, name: string): string {
   const body = agents.find((agent) => agent.agent === name);
-  const goal = goals[0];
-  if (!goal || !body || Object.hasOwn(film.language ?? {}, name)) return "";
+  if (!goals[0] || !body || Object.hasOwn(film.language ?? {}, name)) return "";
   const distance = (place: Circle) => Math.hypot(body.x - place.x, body.y - place.y);
-  const nearest = places.reduce((best, place) => (distance(place) < distance(best) ? place : best), goal);
+  const nearestOf = (all: readonly Circle[]) =>
+    all.reduce((best, place) => (distance(place) < distance(best) ? place : best));
+  const goal = nearestOf(goals);
+  const nearest = nearestOf([goal, ...places]);
   const near =
     isSameSpot(nearest, goal) || !nearest.label ? "" : `, nearest to ${escapeMarkup(nearest.label)}`;
-  return `${formatNumber(distance(goal), 2)} from the goal${near}`;
+  return `${formatNumber(distance(goal), 2)} from the ${goals.length > 1 ? "nearest " : ""}goal${near}`;
 }
 
 /** The largest changes of what an agent saw, by feature. */
