@@ -2,12 +2,13 @@
 import { UserError } from "../core/errors.js";
 import type { Film } from "../core/film.js";
 import type { Environment } from "../env/contract.js";
-import type { Team } from "../policy/index.js";
+import type { ActionMode } from "../policy/index.js";
 import {
   FilmRecorder,
   fixedCasting,
   hijackCasting,
   meanOf,
+  type Players,
   Rollout,
   seatsOf,
   seatTeam,
@@ -24,7 +25,9 @@ export interface EvaluationOptions {
   /** The environment of the evaluation; for a dynamics threat with the threat's parameters in it. */
   createEnvironment(copies: number, options?: { readonly keepFinalFrames?: boolean }): Promise<Environment>;
   /** "uniform": random legal actions everywhere, the floor. */
-  readonly team: Team | "uniform";
+  readonly team: Players;
+  /** How the team chooses actions where no threat says it (default "sample"). */
+  readonly mode?: ActionMode;
   readonly adversary: Adversary | null;
   readonly threat: Threat | null;
   /** Episode i is the first episode of copy i of the seed: the result does not depend on `copies`. */
@@ -70,7 +73,7 @@ export async function evaluate(options: EvaluationOptions): Promise<Evaluation> 
     const { spec } = environment;
     if (threat !== null) checkThreat(threat, spec, "evaluation, threat");
     const seats = seatsOf(spec);
-    const mode = threat?.victimMode ?? "sample";
+    const mode = threat?.victimMode ?? options.mode ?? "sample";
     const seated = seatTeam(runtime, team, spec, mode);
     const actors = [...seated.actors];
     const hijackers = new Int32Array(seats.count).fill(-1);

@@ -8,6 +8,7 @@
  */
 import type { NdArray } from "../core/array.js";
 import type { Frame } from "../core/film.js";
+import type { RandomStream } from "../core/random.js";
 import type { Tree } from "../core/tree.js";
 import type { ExactModel } from "../games/model.js";
 
@@ -73,11 +74,11 @@ export interface EnvironmentSpec {
   /** Names of the numbers in `EndedCopies.metrics` ("win", "collisions", …). */
   readonly episodeMetrics: readonly string[];
   readonly capabilities: Capabilities;
+  /** Versions of foreign software that its behaviour depends on; part of what identifies a result. */
+  readonly versions?: Readonly<Record<string, string>>;
 }
 
 /** The arrays of one group. All but `action` are written by the environment. */
-  /** Versions of foreign software that its behaviour depends on; part of what identifies a result. */
-  readonly versions?: Readonly<Record<string, string>>;
 export interface GroupArrays {
   /** [E, n, O] */
   readonly obs: Float32Array;
@@ -163,6 +164,27 @@ export interface CreateOptions {
   readonly keepFinalFrames?: boolean;
 }
 
+/** What one agent knows when it has to act. */
+export interface ScriptMoment {
+  readonly group: GroupSpec;
+  /** Index of the agent in its group. */
+  readonly agent: number;
+  /** [O] */
+  readonly obs: Float32Array;
+  /** [A]; null unless the group has masks */
+  readonly actionMask: Uint8Array | null;
+  /** The agent's own. */
+  readonly stream: RandomStream;
+}
+
+/** A way to play written by hand: every agent acts on what it observes, and remembers nothing. */
+export interface Script {
+  /** One sentence for lists. */
+  readonly summary: string;
+  /** @param action out: [1] or [D]; zeros when called. Box actions are clipped to their bounds. */
+  act(moment: ScriptMoment, action: Int32Array | Float32Array): void;
+}
+
 /** A registry entry: everything known about an environment before one exists. */
 export interface EnvironmentDefinition {
   /** "mpe/simple_spread_v3" */
@@ -175,6 +197,8 @@ export interface EnvironmentDefinition {
   readonly source: string;
   /** Validates and completes the parameters (zod object schema; every key with default and description). */
   readonly parameters: import("zod").ZodType<Record<string, unknown>>;
+  /** Scripted policies by name, to look at and to compare with. */
+  readonly scripts?: Readonly<Record<string, Script>>;
   /** @param parameters output of `parameters` */
   create(parameters: Record<string, unknown>, options: CreateOptions): Promise<Environment>;
 }

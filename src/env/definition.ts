@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { UserError } from "../core/errors.js";
 import { suggestion } from "../core/suggest.js";
-import type { CreateOptions, Environment, EnvironmentDefinition } from "./contract.js";
+import type { CreateOptions, Environment, EnvironmentDefinition, Script } from "./contract.js";
 
 /** What an author writes; see `defineEnvironment`. */
 export interface EnvironmentInput<Shape extends z.ZodRawShape> {
@@ -12,6 +12,7 @@ export interface EnvironmentInput<Shape extends z.ZodRawShape> {
   readonly source: string;
   /** every key with `.default(…)` and `.describe(…)` */
   readonly parameters: Shape;
+  readonly scripts?: Readonly<Record<string, Script>>;
   create(
     parameters: z.output<z.ZodObject<Shape>>,
     options: CreateOptions,
@@ -29,6 +30,7 @@ export function defineEnvironment<Shape extends z.ZodRawShape>(
     ...(input.presetOf === undefined ? {} : { presetOf: input.presetOf }),
     source: input.source,
     parameters: schema as unknown as z.ZodType<Record<string, unknown>>,
+    ...(input.scripts === undefined ? {} : { scripts: input.scripts }),
     create: async (parameters, options) => input.create(parameters as z.output<z.ZodObject<Shape>>, options),
   };
 }

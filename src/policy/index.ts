@@ -7,5 +7,6 @@ export * from "./foreign-options.js";
 export * from "./foreign-team.js";
 export * from "./policy.js";
 export * from "./policy-actor.js";
+export * from "./scripted-actor.js";
 export * from "./team.js";
 export * from "./uniform-actor.js";

@@ -1,5 +1,12 @@
-import type { EnvironmentSpec } from "../env/contract.js";
-import { type ActionMode, type Actor, PolicyActor, type Team, UniformActor } from "../policy/index.js";
+import type { EnvironmentSpec, GroupSpec, Script } from "../env/contract.js";
+import {
+  type ActionMode,
+  type Actor,
+  PolicyActor,
+  ScriptedActor,
+  type Team,
+  UniformActor,
+} from "../policy/index.js";
 import type { Runtime } from "../runtime/index.js";
 import { seatsOf } from "./seats.js";
 
@@ -10,20 +17,27 @@ export interface SeatedActors {
   readonly actorOfSeat: Int32Array;
 }
 
-/** One actor per member of the team; "uniform": random legal actions everywhere. */
+/** Who can hold all seats: a team, a script of the environment, or random legal actions everywhere. */
+export type Players = Team | Script | "uniform";
+
+/** One actor per member of the team; scripts and random actions have one per group. */
 export function seatTeam(
   runtime: Runtime,
-  team: Team | "uniform",
+  team: Players,
   spec: EnvironmentSpec,
   mode: ActionMode,
 ): SeatedActors {
   const seats = seatsOf(spec);
   const actorOfSeat = new Int32Array(seats.count).fill(-1);
-  if (team === "uniform") {
+  if (team === "uniform" || "act" in team) {
     seats.group.forEach((g, seat) => {
       actorOfSeat[seat] = g;
     });
-    return { actors: spec.groups.map((g) => new UniformActor(`uniform/${g.name}`, g.action)), actorOfSeat };
+    const actorOf = (group: GroupSpec): Actor =>
+      team === "uniform"
+        ? new UniformActor(`uniform/${group.name}`, group.action)
+        : new ScriptedActor(`script/${group.name}`, group, team);
+    return { actors: spec.groups.map(actorOf), actorOfSeat };
   }
   const actors = team.members.map((member, index) => {
     for (const agent of member.agents) actorOfSeat[seats.names.indexOf(agent)] = index;

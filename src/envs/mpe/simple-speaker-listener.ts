@@ -10,7 +10,14 @@
 import { z } from "zod";
 import { type NdArray, zeros } from "../../core/array.js";
 import { BatchedEnvironment } from "../../env/batch.js";
-import type { CreateOptions, EnvironmentSpec, Frame, FrameShape, GroupSpec } from "../../env/contract.js";
+import type {
+  CreateOptions,
+  EnvironmentSpec,
+  Frame,
+  FrameShape,
+  GroupSpec,
+  Script,
+} from "../../env/contract.js";
 import { defineEnvironment } from "../../env/definition.js";
 import { concatenatedObsFeatures, layout, sizeOfFeatures } from "../../env/features.js";
 import {
@@ -24,6 +31,7 @@ import {
 } from "./actions.js";
 import { episodeParameters, NO_CONTACTS, physicsParameters, pictureParameters } from "./common.js";
 import { cssColor, discs, speechCaption } from "./pictures.js";
+import { say, steer, strongest } from "./scripts.js";
 import { ParticleWorld } from "./world.js";
 
 const ID = "mpe/simple_speaker_listener_v4";
@@ -223,10 +231,21 @@ class SimpleSpeakerListener extends BatchedEnvironment {
   }
 }
 
+/** The speaker says the goal's own word, the listener believes it; until it hears something it stays. */
+const plainWords: Script = {
+  summary: "the speaker says the goal's own letter, the listener drives to that landmark",
+  act({ group, obs }, action) {
+    if (group.name === "speaker") return say(action, strongest(obs, 0, LANDMARKS));
+    const word = strongest(obs, 2 + 2 * LANDMARKS, LANDMARKS);
+    if (word >= 0) steer(action, obs[2 + 2 * word], obs[3 + 2 * word], obs[0], obs[1]);
+  },
+};
+
 export const simpleSpeakerListener = defineEnvironment({
   id: ID,
   summary: "A speaker knows the goal but cannot move, a listener moves but does not know the goal.",
   source: "MPE2 1.1 simple_speaker_listener_v4; checked step by step against recordings of it",
   parameters,
+  scripts: { "plain-words": plainWords },
   create: (p, options) => new SimpleSpeakerListener(p, options),
 });

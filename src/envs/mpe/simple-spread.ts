@@ -11,7 +11,14 @@
 import { z } from "zod";
 import { type NdArray, zeros } from "../../core/array.js";
 import { BatchedEnvironment } from "../../env/batch.js";
-import type { CreateOptions, EnvironmentSpec, Frame, FrameShape, GroupSpec } from "../../env/contract.js";
+import type {
+  CreateOptions,
+  EnvironmentSpec,
+  Frame,
+  FrameShape,
+  GroupSpec,
+  Script,
+} from "../../env/contract.js";
 import { defineEnvironment } from "../../env/definition.js";
 import { concatenatedObsFeatures, layout, sizeOfFeatures } from "../../env/features.js";
 import { decodeMovement, MOVES, movementSpace } from "./actions.js";
@@ -24,6 +31,7 @@ import {
 } from "./common.js";
 import { Neighbors } from "./neighbors.js";
 import { cssColor, discs } from "./pictures.js";
+import { steer } from "./scripts.js";
 import { ParticleWorld } from "./world.js";
 
 const ID = "mpe/simple_spread_v3";
@@ -260,10 +268,22 @@ class SimpleSpread extends BatchedEnvironment {
   }
 }
 
+/** Agent i drives to the i-th landmark that it observes. */
+const shareOut: Script = {
+  summary: "agent i drives to landmark i and does not look at the others",
+  act({ group, agent, obs }, action) {
+    const landmarks = group.features.find(({ name }) => name === "landmarks");
+    if (landmarks === undefined || landmarks.size === 0) return;
+    const at = landmarks.offset + 2 * (agent % (landmarks.size / 2));
+    steer(action, obs[at], obs[at + 1], obs[0], obs[1]);
+  },
+};
+
 export const simpleSpread = defineEnvironment({
   id: ID,
   summary: "N agents cover N landmarks together and should not bump into each other.",
   source: "MPE2 1.1 simple_spread_v3; checked step by step against recordings of it",
   parameters,
+  scripts: { "share-out": shareOut },
   create: (p, options) => new SimpleSpread(p, options),
 });
