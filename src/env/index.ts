@@ -5,5 +5,6 @@ export * from "./conformance.js";
 export * from "./contract.js";
 export * from "./definition.js";
 export * from "./features.js";
+export * from "./parameter-ranges.js";
 export * from "./scalar.js";
 export * from "./spaces.js";
