@@ -7,6 +7,7 @@ import { formatShape, internalError, UserError } from "../core/errors.js";
 import { RandomStream } from "../core/random.js";
 import { flattenTree, mapTree } from "../core/tree.js";
 import type { ExactModel } from "../games/model.js";
+import { Concatenation } from "./concatenation.js";
 import type {
   CreateOptions,
   EndedCopies,
@@ -73,6 +74,7 @@ export abstract class BatchedEnvironment implements Environment {
   protected readonly streams: readonly CopyStreams[];
 
   readonly #streamWords: Uint32Array;
+  readonly #concatenation: Concatenation;
   readonly #keepFrames: boolean;
   readonly #fingerprint: number;
   #started = false;
@@ -93,6 +95,7 @@ export abstract class BatchedEnvironment implements Environment {
     this.groups = allocateGroups(spec, copies);
     const lastObs = spec.groups.map((g) => new Float32Array(copies * g.agents.length * g.obsSize));
     this.state = shareState ? this.groups[0].obs : new Float32Array(copies * spec.stateSize);
+    this.#concatenation = new Concatenation(spec, this.groups, this.state);
     this.terminated = new Uint8Array(copies);
     this.truncated = new Uint8Array(copies);
     this.ended = {
@@ -182,18 +185,7 @@ export abstract class BatchedEnvironment implements Environment {
    * agents, groups and agents in order. For `observe`, after `obs`.
    */
   protected concatenateObs(from: number, to: number): void {
-    const { spec, groups, state } = this;
-    let offset = 0;
-    for (let g = 0; g < groups.length; g++) {
-      const { obs } = groups[g];
-      const width = spec.groups[g].agents.length * spec.groups[g].obsSize;
-      for (let e = from; e < to; e++) {
-        const source = e * width;
-        const target = e * spec.stateSize + offset;
-        for (let k = 0; k < width; k++) state[target + k] = obs[source + k];
-      }
-      offset += width;
-    }
+    this.#concatenation.copy(from, to);
   }
 
   /** Called once by the first `close`. */

@@ -104,7 +104,8 @@ function decodeForces(
  * Turn what one group says into messages: a word becomes one-hot, numbers are said as they are.
  *
  * @param action discrete [E, n], box [E, n, width]
- * @param message [E, speakers, words]; speakers first … first + n − 1 of every copy are written
+ * @param message [E, speakers, words]; speakers first … first + n − 1 of every copy are written. The group that holds
+ *   speaker 0 is decoded first: what was said before is cleared then.
  * @param moves whether the same action also moves the agent
  */
 export function decodeSpeech(
@@ -118,7 +119,9 @@ export function decodeSpeech(
   moves: boolean,
 ): void {
   if (action instanceof Int32Array) {
-    decodeWords(action, message, copies, first, n, speakers, words, moves ? 5 : 1);
+    // At once: the processor clears a block faster than many short rows.
+    if (first === 0) message.fill(0);
+    decodeWords(action, message, copies, first, n, speakers, words, moves);
   } else {
     decodeUtterances(action, message, copies, first, n, speakers, words, moves ? 5 : 0);
   }
@@ -132,14 +135,14 @@ function decodeWords(
   n: number,
   speakers: number,
   words: number,
-  moves: number,
+  moves: boolean,
 ): void {
   for (let e = 0, row = 0; e < copies; e++) {
     let m = (e * speakers + first) * words;
     for (let i = 0; i < n; i++, row++, m += words) {
-      // A loop: `fill` is slow on a handful of numbers.
-      for (let k = m; k < m + words; k++) message[k] = 0;
-      message[m + Math.trunc(action[row] / moves)] = 1;
+      const a = action[row];
+      // Truncated to an integer at once, which makes the division one of integers.
+      message[m + (moves ? (a / 5) | 0 : a)] = 1;
     }
   }
 }
@@ -160,6 +163,23 @@ function decodeUtterances(
       for (let k = 0; k < words; k++) message[m++] = action[a++];
     }
   }
+}
+
+/** Show an utterance of `words` entries to a listener: out[at …] = message[from …]. */
+export function hear(
+  message: Float64Array,
+  from: number,
+  words: number,
+  out: Float32Array,
+  at: number,
+): void {
+  let k = 0;
+  // Two at a time: loops over a handful of numbers are mostly counting.
+  for (; k + 2 <= words; k += 2) {
+    out[at + k] = message[from + k];
+    out[at + k + 1] = message[from + k + 1];
+  }
+  if (k < words) out[at + k] = message[from + k];
 }
 
 /** Index of the strongest of `words` entries (the lowest if tied); −1 if none is above 0: nothing was said. */

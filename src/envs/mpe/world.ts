@@ -176,8 +176,14 @@ export class ParticleWorld {
         p[q] += v[w] * dt;
         p[q + 1] += v[w + 1] * dt;
       }
-      let vx = v[w] * keep + (force[2 * i] / mass[i]) * dt;
-      let vy = v[w + 1] * keep + (force[2 * i + 1] / mass[i]) * dt;
+      let fx = force[2 * i];
+      let fy = force[2 * i + 1];
+      if (mass[i] !== 1) {
+        fx /= mass[i];
+        fy /= mass[i];
+      }
+      let vx = v[w] * keep + fx * dt;
+      let vy = v[w + 1] * keep + fy * dt;
       const limit = maxSpeed[i];
       if (vx * vx + vy * vy > limit * limit) {
         const speed = Math.sqrt(vx * vx + vy * vy);
