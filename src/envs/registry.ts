@@ -2,18 +2,35 @@
 import { UserError } from "../core/errors.js";
 import { Registry } from "../core/registry.js";
 import { nearestName } from "../core/suggest.js";
-import type { CreateOptions, Environment, EnvironmentDefinition } from "../env/contract.js";
+import type {
+  CreateOptions,
+  Environment,
+  EnvironmentDefinition,
+  EnvironmentFamily,
+} from "../env/contract.js";
 import { completeParameters } from "../env/definition.js";
+import { batpalForaging, foraging, foragingTasks } from "./lbf/index.js";
 import { simpleSpeakerListener } from "./mpe/simple-speaker-listener.js";
 import { simpleSpread } from "./mpe/simple-spread.js";
 
-const definitions: readonly EnvironmentDefinition[] = [simpleSpread, simpleSpeakerListener];
+const definitions: readonly EnvironmentDefinition[] = [
+  simpleSpread,
+  simpleSpeakerListener,
+  foraging,
+  batpalForaging,
+];
 
-/** Environments by id; an id without its version ("mpe/simple_spread") means the newest. */
+const families: readonly EnvironmentFamily[] = [foragingTasks];
+
+/**
+ * Environments by id; an id without its version ("mpe/simple_spread") means the newest. Families understand names that
+ * are not listed ("lbf/Foraging-8x8-2p-3f-v3").
+ */
 export class EnvironmentRegistry extends Registry<EnvironmentDefinition> {
+  readonly families: readonly EnvironmentFamily[];
   readonly #newest: ReadonlyMap<string, string>;
 
-  constructor(entries: readonly EnvironmentDefinition[]) {
+  constructor(entries: readonly EnvironmentDefinition[], families: readonly EnvironmentFamily[] = []) {
     super("environment", Object.fromEntries(entries.map((d) => [d.id, d])));
     const newest = new Map<string, { version: number; id: string }>();
     for (const { id } of entries) {
@@ -22,6 +39,7 @@ export class EnvironmentRegistry extends Registry<EnvironmentDefinition> {
       const version = Number(match[2]);
       if (version > (newest.get(match[1])?.version ?? -1)) newest.set(match[1], { version, id });
     }
+    this.families = families;
     this.#newest = new Map([...newest].map(([name, { id }]) => [name, id]));
   }
 
@@ -30,23 +48,40 @@ export class EnvironmentRegistry extends Registry<EnvironmentDefinition> {
     return this.#newest.get(name) ?? name;
   }
 
+  /** Whether an entry or a family knows the name; what is wrong with a name of a family, `get` says. */
   override has(name: string): boolean {
-    return super.has(this.resolve(name));
+    if (super.has(this.resolve(name))) return true;
+    try {
+      return this.#ofFamily(name) !== undefined;
+    } catch (error) {
+      if (error instanceof UserError) return true;
+      throw error;
+    }
   }
 
-  /** @throws UserError naming the nearest id, with or without version */
+  /** @throws UserError naming the nearest id, with or without version, or what is wrong with a family's name */
   override get(name: string): EnvironmentDefinition {
     const id = this.resolve(name);
     if (!super.has(id)) {
+      const member = this.#ofFamily(name);
+      if (member !== undefined) return member;
       const near = nearestName(name, [...this.#newest.keys(), ...this.names()]);
       const hint = near === undefined ? `Known: ${this.names().join(", ")}.` : `Did you mean "${near}"?`;
       throw new UserError(`unknown environment "${name}". ${hint}`);
     }
     return super.get(id);
   }
+
+  #ofFamily(name: string): EnvironmentDefinition | undefined {
+    for (const family of this.families) {
+      const found = family.parse(name);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
 }
 
-export const environments = new EnvironmentRegistry(definitions);
+export const environments = new EnvironmentRegistry(definitions, families);
 
 /**
  * Create an environment by name.

@@ -14,6 +14,12 @@ const variants: Readonly<Record<string, readonly Record<string, unknown>[]>> = {
     { agents: 2, landmarkNeighbors: 4, agentNeighbors: 3, maxSpeed: 0.5, localRatio: 1 },
   ],
   "mpe/simple_speaker_listener_v4": [{ continuousActions: true, maxCycles: 6 }],
+  "lbf/foraging_v3": [
+    { gridObservation: true, sight: 2, globalState: "field", maxEpisodeSteps: 12 },
+    { rows: 10, cols: 7, players: 4, food: 6, sight: 3, observeAgentLevels: false, penalty: 0.5 },
+    { actionMask: false, timeLimitAs: "terminated", maxEpisodeSteps: 7, normalizeReward: false },
+    { minPlayerLevel: [1, 3], maxPlayerLevel: [2, 3], minFoodLevel: [1, 2, 4], maxFoodLevel: [1, 5, 4] },
+  ],
 };
 
 describe("every registered environment keeps the contract", () => {
@@ -34,11 +40,29 @@ describe("every fixture game keeps the contract", () => {
   }
 });
 
+const pageOf = (id: string) => {
+  const page = id.slice(id.indexOf("/") + 1).replace(/_v\d+$/, "");
+  return readFileSync(new URL(`../../docs/environments/${page}.md`, import.meta.url), "utf8");
+};
+
 describe("every registered environment has a page", () => {
   for (const [id, definition] of environments.entries()) {
+    if (definition.presetOf !== undefined) {
+      it(`${id}: the page of what it is a preset of names it and all its other defaults`, () => {
+        const text = pageOf(definition.presetOf!);
+        const [, section = ""] = text.split("\n## Presets\n");
+        expect(section).toContain(`\`${id}\``);
+        const base = completeParameters(environments.get(definition.presetOf!), {});
+        const others = Object.entries(completeParameters(definition, {})).filter(
+          ([name, value]) => JSON.stringify(value) !== JSON.stringify(base[name]),
+        );
+        expect(others.length).toBeGreaterThan(0);
+        for (const [name, value] of others) expect(section).toContain(`\`${name}\` ${value}`);
+      });
+      continue;
+    }
     it(`${id}: all agents' features, actions, parameters and metrics are on it`, async () => {
-      const page = id.slice(id.indexOf("/") + 1).replace(/_v\d+$/, "");
-      const text = readFileSync(new URL(`../../docs/environments/${page}.md`, import.meta.url), "utf8");
+      const text = pageOf(id);
       const { spec } = await definition.create(completeParameters(definition, {}), { copies: 1 });
       const words = [
         id,

@@ -12,6 +12,7 @@ import type {
 } from "../../src/env/contract.js";
 import { batchScalar } from "../../src/env/scalar.js";
 import { twoStateCoordination } from "../../src/envs/games/two-state-coordination.js";
+import { foraging } from "../../src/envs/lbf/index.js";
 import type { ExactModel, MarkovGame } from "../../src/games/index.js";
 import { chorus, couriers, foragers, nim } from "./index.js";
 
@@ -371,6 +372,19 @@ const mutants: Readonly<Record<Rule, Readonly<Record<string, EnvironmentDefiniti
     "episodes cut before the limit": withSpec(couriers, () => ({ maxSteps: 9 })),
   },
   mask: {
+    "a masked action does something else than declared": mutant(foraging, (broken, sound) => {
+      broken.step = () => {
+        const { action, actionMask } = sound.groups[0];
+        for (let k = 0; k < action.length; k++) {
+          const row = actionMask!.subarray(6 * k, 6 * k + 6);
+          if (row[action[k]] === 0) action[k] = row.lastIndexOf(1);
+        }
+        sound.step();
+      };
+    }),
+    "masked actions become one that does not exist": withSpec(foraging, ({ groups }) => ({
+      groups: groups.map((group) => ({ ...group, maskedAction: 6 })),
+    })),
     "an empty mask": withMask(foragers, (mask, { copies, groups }) => {
       // The second dimension's part, when somebody else has died; entry 0 is what an empty mask is sampled as.
       for (let e = 0; e < copies; e++) {
