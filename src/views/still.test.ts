@@ -17,7 +17,7 @@ const film: Film = {
         { kind: "circle", x: 2, y: 1, radius: 0.1, color: "#a62626", role: "goal", label: "A" },
         { kind: "circle", x, y: 0, radius: 0.1, color: "rgb(255, 0, 0)", role: "agent", agent: "a" },
       ],
-      captions: [],
+      captions: [x === 0 ? "nothing yet" : `${"a long word after another ".repeat(3)}<end$&>`],
     },
     controlled: [],
     perturbed: {},
@@ -49,5 +49,17 @@ describe("a still", () => {
     expect(renderStill(film, "light")).toContain("step 1 of 1");
     expect(renderStill(film, "light", 0)).toContain("step 0 of 1");
     expect(renderStill(film, "light", 0)).not.toContain("polyline");
+  });
+
+  it("says below the stage where the episode is, and what the environment says, in lines that fit", () => {
+    const first = renderStill(film, "light", 0);
+    expect(first).toContain(">step 0 of 1 · return 0.0</text>");
+    expect(first).toContain(">nothing yet</text>");
+    // The stage of 224 units, a margin, and two lines; then four.
+    expect(first).toContain('viewBox="0 0 360 270"');
+    const last = renderStill(film, "light");
+    expect(last).toContain('viewBox="0 0 360 287"');
+    expect(last).toContain(">a long word after another a long word after</text>");
+    expect(last).toContain("&lt;end$&amp;&gt;</text>");
   });
 });

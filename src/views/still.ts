@@ -5,27 +5,61 @@
 
 import type { Film } from "../core/film.js";
 import { mixColors, type Theme } from "./color.js";
-import { renderFrame, safeColor, worldBounds } from "./stage.js";
+import { escapeMarkup, formatNumber, renderFrame, returnsSoFar, safeColor, worldBounds } from "./stage.js";
 import { viewsStyle } from "./theme.js";
 
 /**
+ * @param film whose bounds the picture has; below it stand step and return, and what the environment says
  * @param theme the drawing's colours and ground
  * @param time step to show, default the last: every path is drawn by then
- * @param film whose bounds the picture has
  */
 export function renderStill(film: Film, theme: Theme, time = Number.MAX_VALUE): string {
-  const svg = renderFrame(film, time, worldBounds([film]));
+  const last = Math.max(0, film.steps.length - 1);
+  const index = Math.min(last, Math.max(0, Math.floor(time)));
+  const svg = withText(renderFrame(film, index, worldBounds([film])), [
+    `step ${index} of ${last} · return ${formatNumber(returnsSoFar(film)[index])}`,
+    ...(film.steps[index]?.frame.captions ?? []),
+  ]);
   const variables = variablesOf(theme);
-  // A path has its agent's colour, darker or lighter as the theme's ink is.
-  const trails = svg.replace(
-    /<g style="--agent:([^"]*)">/g,
-    (_, color: string) => `<g color="${mixColors(safeColor(color), variables.get("--phx-ink")!, 0.55)}">`,
-  );
   variables.set("--trail", "currentColor");
   const style = styleOf(classesOf(svg), variables, theme);
-  return trails
+  // A path has its agent's colour, darker or lighter as the theme's ink is.
+  return svg
+    .replace(
+      /<g style="--agent:([^"]*)">/g,
+      (_, color: string) => `<g color="${mixColors(safeColor(color), variables.get("--phx-ink")!, 0.55)}">`,
+    )
     .replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" ')
     .replace(/^<svg [^>]*>/, (open) => `${open}<style>${style}</style>`);
+}
+
+/** A stage with lines of text below it, the first of them quiet; long ones are broken between words. */
+function withText(stage: string, texts: readonly string[]): string {
+  const [lineHeight, margin, columns] = [17, 12, 46];
+  const lines = texts.flatMap((text) => brokenLines(text, columns));
+  const [, width, height] = /viewBox="0 0 (\d+) (\d+)"/.exec(stage)!.map(Number) as [number, number, number];
+  const total = height + margin + lineHeight * lines.length;
+  const written = lines.map(
+    (line, at) =>
+      `<text class="phx-word-${at === 0 ? "quiet" : "ink"}" x="${margin}" y="${height + lineHeight * (at + 1)}">${escapeMarkup(line)}</text>`,
+  );
+  return stage
+    .replace(`viewBox="0 0 ${width} ${height}"`, `viewBox="0 0 ${width} ${total}"`)
+    .replace(
+      /(<rect class="phx-ground" width="\d+") height="\d+"\/>/,
+      `$1 height="${total}"/><svg width="${width}" height="${height}">`,
+    )
+    .replace(/<\/svg>$/, () => `</svg>${written.join("")}</svg>`);
+}
+
+function brokenLines(text: string, columns: number): string[] {
+  const lines = [""];
+  for (const word of text.split(/\s+/)) {
+    const line = lines.at(-1)!;
+    if (line !== "" && line.length + 1 + word.length > columns) lines.push(word);
+    else lines[lines.length - 1] = line === "" ? word : `${line} ${word}`;
+  }
+  return lines;
 }
 
 const rules = [
