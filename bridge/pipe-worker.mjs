@@ -5,7 +5,7 @@
  * Frames, little-endian: payload length (uint32), kind (uint32), payload. One frame in, one frame out.
  */
 import { spawn } from "node:child_process";
-import { workerData } from "node:worker_threads";
+import { parentPort, workerData } from "node:worker_threads";
 
 const HEADER = 8;
 /** What the child may say on stderr before it is forgotten, in characters. */
@@ -50,7 +50,6 @@ function childEnded(how) {
 }
 
 const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"], windowsHide: true });
-port.postMessage({ pid: child.pid ?? null });
 
 child.on("error", (error) => childEnded({ failure: "spawn", code: /** @type {any} */ (error).code }));
 // "close" comes when the pipes are empty too; a grandchild that holds them must not keep us waiting.
@@ -67,12 +66,13 @@ child.stdout.on("data", (chunk) => {
   if (chunks[0].length < HEADER) chunks = [Buffer.concat(chunks)];
   const length = chunks[0].readUInt32LE(0);
   const kind = chunks[0].readUInt32LE(4);
-  if (received < HEADER + length) return;
-  if (!waiting || received > HEADER + length) {
+  // Kinds are ASCII letters; text that was printed between the frames is not.
+  if (!waiting || kind > 127 || received > HEADER + length) {
     child.kill("SIGKILL");
-    childEnded({ failure: "protocol" });
+    childEnded({ failure: "protocol", stderr: chunks[0].subarray(0, 80).toString().split("\n")[0] });
     return;
   }
+  if (received < HEADER + length) return;
   // A buffer of its own, so that typed arrays of eight bytes can start at its beginning.
   const payload = new Uint8Array(length);
   let offset = -HEADER;
@@ -98,3 +98,6 @@ port.on("message", (message) => {
   waiting = true;
   child.stdin.write(message.frame);
 });
+
+// From here on, questions are answered while the other thread sleeps.
+parentPort?.postMessage({ pid: child.pid ?? null });

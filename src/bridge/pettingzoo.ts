@@ -64,7 +64,7 @@ export function pettingZooBridge(
     source:
       "Runs the original in the user's Python; versions of the packages are part of what identifies results.",
     parameters,
-    create: (chosen, options) => new PettingZooEnvironment(serve(chosen.python), chosen, options),
+    create: (chosen, options) => createEnvironment(serve(chosen.python), chosen, options),
   });
 }
 
@@ -131,9 +131,9 @@ class Server {
   readonly #process: ChildProcess;
   readonly #chosen: Parameters;
 
-  constructor({ command, args }: ServerCommand, chosen: Parameters) {
+  constructor(process: ChildProcess, chosen: Parameters) {
     this.#chosen = chosen;
-    this.#process = new ChildProcess(command, args);
+    this.#process = process;
   }
 
   /** @throws UserError in one sentence for whatever went wrong there */
@@ -230,6 +230,26 @@ function copyRows<T extends Float32Array | Uint8Array>(
   to.set(from.subarray(fromCopy * width, (fromCopy + count) * width), toCopy * width);
 }
 
+async function createEnvironment(
+  { command, args }: ServerCommand,
+  chosen: Parameters,
+  options: CreateOptions,
+): Promise<PettingZooEnvironment> {
+  const server = new Server(await ChildProcess.start(command, args), chosen);
+  try {
+    const { module, parameters: given, state, maxSteps } = chosen;
+    const request = { module, parameters: given, copies: options.copies, state };
+    const text = new TextEncoder().encode(JSON.stringify(request));
+    const { frame, payload } = frameOf("I", text.length);
+    payload.set(text);
+    const answer = new TextDecoder().decode(server.ask(frame, "S"));
+    return new PettingZooEnvironment(server, specOf(JSON.parse(answer) as Described, maxSteps), options);
+  } catch (error) {
+    server.close();
+    throw error;
+  }
+}
+
 class PettingZooEnvironment extends BatchedEnvironment {
   readonly #server: Server;
   /** What the last step showed, of all copies; a copy that was reset since is in `#fresh`. */
@@ -239,21 +259,7 @@ class PettingZooEnvironment extends BatchedEnvironment {
   readonly #actions: { readonly frame: Uint8Array; readonly payload: Uint8Array };
   readonly #reset = frameOf("R", 8);
 
-  constructor(command: ServerCommand, chosen: Parameters, options: CreateOptions) {
-    const server = new Server(command, chosen);
-    let spec: EnvironmentSpec;
-    try {
-      const { module, parameters: given, state, maxSteps } = chosen;
-      const request = { module, parameters: given, copies: options.copies, state };
-      const text = new TextEncoder().encode(JSON.stringify(request));
-      const { frame, payload } = frameOf("I", text.length);
-      payload.set(text);
-      const answer = new TextDecoder().decode(server.ask(frame, "S"));
-      spec = specOf(JSON.parse(answer) as Described, maxSteps);
-    } catch (error) {
-      server.close();
-      throw error;
-    }
+  constructor(server: Server, spec: EnvironmentSpec, options: CreateOptions) {
     super(spec, options);
     this.#server = server;
     this.#fresh = Array<Block | null>(options.copies).fill(null);

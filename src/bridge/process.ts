@@ -72,7 +72,7 @@ export class ChildProcess {
   #pid: number | null = null;
   #closed = false;
 
-  constructor(command: string, args: readonly string[]) {
+  private constructor(command: string, args: readonly string[]) {
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
     this.#worker = new Worker(bridgeFile("pipe-worker.mjs"), {
@@ -81,11 +81,23 @@ export class ChildProcess {
       // Not our loaders and flags: the file runs as it is.
       execArgv: [],
     });
-    // Neither keeps a program alive that has nothing else to do.
-    this.#worker.unref();
-    this.#port.unref();
     if (!hooked) process.on("exit", killAll);
     hooked = true;
+  }
+
+  /** Start the thread and the child. A thread needs our event loop to start, so this alone does not block. */
+  static async start(command: string, args: readonly string[]): Promise<ChildProcess> {
+    const child = new ChildProcess(command, args);
+    const worker = child.#worker;
+    child.#pid = await new Promise<number | null>((resolve, reject) => {
+      worker.once("message", ({ pid }: { pid: number | null }) => resolve(pid));
+      worker.once("error", reject);
+    });
+    if (child.#pid !== null) running.add(child.#pid);
+    // Neither keeps a program alive that has nothing else to do.
+    worker.unref();
+    child.#port.unref();
+    return child;
   }
 
   /**
@@ -122,14 +134,9 @@ export class ChildProcess {
     Atomics.store(this.#signal, 0, 0);
     this.#port.postMessage(request);
     Atomics.wait(this.#signal, 0, 0);
-    for (;;) {
-      const received = receiveMessageOnPort(this.#port) as { message: object } | undefined;
-      if (received === undefined) throw internalError("a thread of the bridge woke us without an answer");
-      if (!("pid" in received.message)) return received.message;
-      // The thread's first message.
-      this.#pid = received.message.pid as number | null;
-      if (this.#pid !== null) running.add(this.#pid);
-    }
+    const received = receiveMessageOnPort(this.#port) as { message: object } | undefined;
+    if (received === undefined) throw internalError("a thread of the bridge woke us without an answer");
+    return received.message;
   }
 }
 
