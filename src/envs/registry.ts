@@ -10,12 +10,26 @@ import type {
 } from "../env/contract.js";
 import { completeParameters } from "../env/definition.js";
 import { batpalForaging, foraging, foragingTasks } from "./lbf/index.js";
+import { simple } from "./mpe/simple.js";
+import { simpleAdversary } from "./mpe/simple-adversary.js";
+import { simpleCrypto } from "./mpe/simple-crypto.js";
+import { simplePush } from "./mpe/simple-push.js";
+import { simpleReference } from "./mpe/simple-reference.js";
 import { simpleSpeakerListener } from "./mpe/simple-speaker-listener.js";
 import { simpleSpread } from "./mpe/simple-spread.js";
+import { simpleTag } from "./mpe/simple-tag.js";
+import { simpleWorldComm } from "./mpe/simple-world-comm.js";
 
 const definitions: readonly EnvironmentDefinition[] = [
   simpleSpread,
   simpleSpeakerListener,
+  simpleAdversary,
+  simpleCrypto,
+  simplePush,
+  simpleReference,
+  simpleTag,
+  simpleWorldComm,
+  simple,
   foraging,
   batpalForaging,
 ];

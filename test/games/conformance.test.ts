@@ -14,6 +14,24 @@ const variants: Readonly<Record<string, readonly Record<string, unknown>[]>> = {
     { agents: 2, landmarkNeighbors: 4, agentNeighbors: 3, maxSpeed: 0.5, localRatio: 1 },
   ],
   "mpe/simple_speaker_listener_v4": [{ continuousActions: true, maxCycles: 6 }],
+  "mpe/simple_v3": [{ continuousActions: true, maxCycles: 6, integration: "velocityFirst" }],
+  "mpe/simple_tag_v3": [
+    { continuousActions: true, good: 2, adversaries: 1, obstacles: 0, maxCycles: 7 },
+    { terminateOnSuccess: true, good: 1, adversaries: 6, curriculumStage: 0, dynamicRescaling: false },
+    { good: 2, landmarkNeighbors: 1, agentNeighbors: 2, goodMaxSpeed: null, adversaryMaxSpeed: null },
+    { landmarkNeighbors: 3, agentNeighbors: 4 },
+  ],
+  "mpe/simple_adversary_v3": [
+    { continuousActions: true, agents: 1, maxCycles: 6 },
+    { agents: 4, landmarkNeighbors: 2, agentNeighbors: 5 },
+  ],
+  "mpe/simple_push_v3": [{ continuousActions: true, maxCycles: 6, maxSpeed: 0.5 }],
+  "mpe/simple_reference_v3": [{ continuousActions: true, localRatio: 0, maxCycles: 6 }],
+  "mpe/simple_crypto_v3": [{ continuousActions: true, maxCycles: 6, dynamicRescaling: false }],
+  "mpe/simple_world_comm_v3": [
+    { continuousActions: true, good: 1, adversaries: 1, obstacles: 0, food: 1, forests: 0, maxCycles: 7 },
+    { good: 3, adversaries: 2, obstacles: 2, food: 3, forests: 5 },
+  ],
   "lbf/foraging_v3": [
     { gridObservation: true, sight: 2, globalState: "field", maxEpisodeSteps: 12 },
     { rows: 10, cols: 7, players: 4, food: 6, sight: 3, observeAgentLevels: false, penalty: 0.5 },

@@ -5,7 +5,7 @@ import { RandomStream } from "../../src/core/random.js";
 import type { Environment } from "../../src/env/contract.js";
 import { sampleActions } from "../../src/env/spaces.js";
 import { ParticleWorld } from "../../src/envs/mpe/world.js";
-import { createEnvironment } from "../../src/envs/registry.js";
+import { createEnvironment, environments } from "../../src/envs/registry.js";
 import { load, type Mode, replay } from "./replay.js";
 
 const folder = new URL("fixtures/mpe/", import.meta.url);
@@ -25,8 +25,12 @@ async function differences(
 }
 
 describe("recordings of MPE2", () => {
-  it("exist for both environments and every option", () => {
-    expect(names.length).toBeGreaterThanOrEqual(12);
+  it("exist for every scenario of MPE2 that is registered", () => {
+    const recorded = new Set(names.map((name) => `mpe/${load(name).env}`));
+    const originals = [...environments.entries()].filter(
+      ([id, { source }]) => id.startsWith("mpe/") && source.startsWith("MPE2"),
+    );
+    expect(originals.map(([id]) => id).filter((id) => !recorded.has(id))).toEqual([]);
   });
 
   for (const name of names) {
@@ -86,8 +90,54 @@ describe("the replay rejects", () => {
     ["spread-n4-neighbors", { agentNeighbors: null }],
     ["spread-n4-neighbors", { landmarkNeighbors: 3 }],
     ["speaker-listener", { gain: 5.0001 }],
+    ["simple", { gain: 5.0001 }],
+    ["tag", { adversaryGain: 3.0001 }],
+    ["tag", { goodGain: 4.0001 }],
+    ["tag", { adversaryMaxSpeed: 1.0001 }],
+    ["tag", { goodMaxSpeed: 1.3001 }],
+    ["tag", { adversarySize: 0.0751 }],
+    ["tag", { goodSize: 0.0501 }],
+    ["tag", { obstacleSize: 0.2001 }],
+    ["tag", { integration: "velocityFirst" }],
+    ["tag-success", { terminateOnSuccess: false }],
+    ["tag-curriculum", { curriculumStage: 2 }],
+    ["tag-neighbors", { agentNeighbors: 1 }],
+    ["tag-neighbors", { landmarkNeighbors: null }],
+    ["adversary", { gain: 5.0001 }],
+    ["adversary-neighbors", { agentNeighbors: null }],
+    ["push", { gain: 5.0001 }],
+    ["push", { agentSize: 0.0501 }],
+    ["reference", { localRatio: 0.5001 }],
+    ["reference", { gain: 5.0001 }],
+    ["world-comm", { adversaryGain: 3.0001 }],
+    ["world-comm", { goodGain: 4.0001 }],
+    ["world-comm", { goodSize: 0.0451 }],
+    ["world-comm", { foodSize: 0.04 }],
+    ["world-comm", { forestSize: 0.3002 }],
+    ["world-comm", { forestSize: 0.2998 }],
   ])("%s with %o", async (name, changes) => {
     expect(await differences(name, "one-step", changes)).not.toEqual([]);
+  });
+
+  it.each(["adversary", "push", "reference", "crypto", "speaker-listener"])(
+    "%s with another goal",
+    async (name) => {
+      const recording = load(name);
+      const landmarks = { adversary: 2, push: 2, crypto: 2 }[name] ?? 3;
+      for (const episode of recording.episodes) {
+        const goal = [episode.init.goal!].flat().map((g) => (g + 1) % landmarks);
+        const changed = { ...episode, init: { ...episode.init, goal } };
+        expect(await replay(recording, changed, "one-step"), episode.kind).not.toEqual([]);
+      }
+    },
+  );
+
+  it("crypto with another key", async () => {
+    const recording = load("crypto");
+    for (const episode of recording.episodes) {
+      const changed = { ...episode, init: { ...episode.init, key: 1 - episode.init.key! } };
+      expect(await replay(recording, changed, "one-step"), episode.kind).not.toEqual([]);
+    }
   });
 
   it("an integration that moves with the new velocity", async () => {
@@ -134,50 +184,74 @@ async function freshStates(id: string, copies: number): Promise<Record<string, N
 
 describe("resets", () => {
   const copies = 4000;
-  it.each(["mpe/simple_spread", "mpe/simple_speaker_listener"])(
-    "of %s draw uniform positions",
-    async (id) => {
-      const { position } = await freshStates(id, copies);
-      const width = position.shape[1] * 2;
-      for (let k = 0; k < width; k++) {
-        const column = Array.from({ length: copies }, (_, e) => position.data[e * width + k]);
-        // Kolmogorov–Smirnov: P(√n·D > 2.3) = 2·e^(−2·2.3²) = 5e-5 for each of at most 12 coordinates.
-        expect(Math.sqrt(copies) * uniformDistance(column, -1, 1), `coordinate ${k}`).toBeLessThan(2.3);
-      }
-    },
-  );
+  const plain = ["spread", "speaker_listener", "push", "adversary", "reference", "crypto"];
+  it.each<[string, number, number]>([
+    ["mpe/simple", 1, 1],
+    ...plain.map((name): [string, number, number] => [`mpe/simple_${name}`, 1, 1]),
+    // Landmarks of worlds with predators start within 0.9.
+    ["mpe/simple_tag", 4, 0.9],
+    ["mpe/simple_world_comm", 6, 0.9],
+  ])("of %s draw uniform positions", async (id, agents, landmarkRange) => {
+    const { position } = await freshStates(id, copies);
+    const width = position.shape[1] * 2;
+    for (let k = 0; k < width; k++) {
+      const column = Array.from({ length: copies }, (_, e) => position.data[e * width + k]);
+      const range = k < 2 * agents ? 1 : landmarkRange;
+      // Kolmogorov–Smirnov: P(√n·D > 2.3) = 2·e^(−2·2.3²) = 5e-5 for each of at most 22 coordinates.
+      expect(Math.sqrt(copies) * uniformDistance(column, -range, range), `coordinate ${k}`).toBeLessThan(2.3);
+    }
+  });
 
-  it("draw uniform goals", async () => {
-    const { goal } = await freshStates("mpe/simple_speaker_listener", copies);
-    const counts = [0, 1, 2].map((g) => [...goal.data].filter((x) => x === g).length);
-    const chi2 = counts.reduce((sum, n) => sum + (n - copies / 3) ** 2 / (copies / 3), 0);
-    // Two degrees of freedom: P(χ² > 18.4) = e^(−9.2) = 1e-4.
-    expect(chi2).toBeLessThan(18.4);
+  it.each<[string, readonly string[], number, number]>([
+    ["mpe/simple_speaker_listener", ["goal"], 3, 18.4],
+    ["mpe/simple_adversary", ["goal"], 2, 15.1],
+    ["mpe/simple_push", ["goal"], 2, 15.1],
+    ["mpe/simple_reference", ["goal"], 9, 31.8],
+    ["mpe/simple_crypto", ["goal", "key"], 4, 21.1],
+  ])("of %s draw uniform goals, independently", async (id, draws, outcomes, limit) => {
+    const state = await freshStates(id, copies);
+    const seen = new Map<string, number>();
+    for (let e = 0; e < copies; e++) {
+      const outcome = draws.map((name) => {
+        const each = state[name].data.length / copies;
+        return [...state[name].data.slice(e * each, (e + 1) * each)];
+      });
+      seen.set(`${outcome}`, (seen.get(`${outcome}`) ?? 0) + 1);
+    }
+    expect(seen.size).toBe(outcomes);
+    const expected = copies / outcomes;
+    const chi2 = [...seen.values()].reduce((sum, n) => sum + (n - expected) ** 2 / expected, 0);
+    // P(χ² > limit) = 1e-4 with outcomes − 1 degrees of freedom.
+    expect(chi2).toBeLessThan(limit);
   });
 });
 
-/** Mean over agents of the undiscounted return of uniform random play, one episode a copy. */
-function randomReturns(environment: Environment): number[] {
-  const returns = new Float64Array(environment.copies);
-  const agents = environment.spec.groups.reduce((sum, g) => sum + g.agents.length, 0);
+/** Undiscounted returns of uniform random play, [agent][copy], one episode a copy. */
+function randomReturns(environment: Environment): Float64Array[] {
+  const { copies, spec } = environment;
+  const returns = spec.groups.flatMap((g) => g.agents.map(() => new Float64Array(copies)));
   const stream = RandomStream.from(5, "actions");
   environment.reset(5);
-  for (let t = 0; t < environment.spec.maxSteps!; t++) {
+  for (let t = 0; t < spec.maxSteps!; t++) {
     sampleActions(environment, stream);
     environment.step();
+    let first = 0;
     for (const { reward } of environment.groups) {
-      const n = reward.length / environment.copies;
-      for (let row = 0; row < reward.length; row++) returns[Math.floor(row / n)] += reward[row] / agents;
+      const n = reward.length / copies;
+      for (let row = 0; row < reward.length; row++)
+        returns[first + (row % n)][Math.floor(row / n)] += reward[row];
+      first += n;
     }
   }
-  return [...returns];
+  return returns;
 }
 
 interface ResetStatistics {
   readonly results: readonly {
     readonly env: string;
-    readonly meanOverAgents: number;
-    readonly standardErrorOverAgents: number;
+    readonly agents: readonly string[];
+    readonly mean: readonly number[];
+    readonly standardError: readonly number[];
   }[];
 }
 
@@ -185,13 +259,15 @@ describe("uniform random play", () => {
   const { results } = JSON.parse(
     readFileSync(new URL("reset-stats.json", folder), "utf8"),
   ) as ResetStatistics;
-  it.each(results)("earns in $env what it earns in the original", async (recorded) => {
+  it.each(results)("earns in $env what it earns in the original, every agent", async (recorded) => {
     const copies = 8000;
-    const returns = randomReturns(await createEnvironment(`mpe/${recorded.env}`, {}, { copies }));
-    const mean = returns.reduce((a, b) => a + b, 0) / copies;
-    const variance = returns.reduce((sum, x) => sum + (x - mean) ** 2, 0) / (copies - 1);
-    const z =
-      (mean - recorded.meanOverAgents) / Math.sqrt(variance / copies + recorded.standardErrorOverAgents ** 2);
-    expect(Math.abs(z)).toBeLessThan(4);
+    const environment = await createEnvironment(`mpe/${recorded.env}`, {}, { copies });
+    expect(environment.spec.groups.flatMap((g) => g.agents)).toEqual(recorded.agents);
+    for (const [i, returns] of randomReturns(environment).entries()) {
+      const mean = returns.reduce((a, b) => a + b, 0) / copies;
+      const variance = returns.reduce((sum, x) => sum + (x - mean) ** 2, 0) / (copies - 1);
+      const z = (mean - recorded.mean[i]) / Math.sqrt(variance / copies + recorded.standardError[i] ** 2);
+      expect(Math.abs(z), recorded.agents[i]).toBeLessThan(4);
+    }
   });
 });

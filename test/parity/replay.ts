@@ -11,7 +11,9 @@ export interface Episode {
     readonly p_pos: readonly number[][];
     readonly p_vel: readonly number[][];
     readonly c: readonly number[][];
-    readonly goal?: number;
+    /** index of a landmark, or of one per agent */
+    readonly goal?: number | readonly number[];
+    readonly key?: number;
     readonly obs: readonly number[][];
   };
   readonly actions: readonly (number | number[])[][];
@@ -44,6 +46,11 @@ const PARAMETER_NAMES: Readonly<Record<string, string>> = {
   local_ratio: "localRatio",
   max_cycles: "maxCycles",
   continuous_actions: "continuousActions",
+  num_good: "good",
+  num_adversaries: "adversaries",
+  num_obstacles: "obstacles",
+  num_food: "food",
+  num_forests: "forests",
   terminate_on_success: "terminateOnSuccess",
   num_agent_neighbors: "agentNeighbors",
   num_landmark_neighbors: "landmarkNeighbors",
@@ -103,13 +110,13 @@ export async function replay(
   };
 
   const { init } = episode;
-  inject(environment, 0, init.p_pos.flat(), init.p_vel.flat(), init.c.flat(), init.goal);
+  inject(environment, 0, init, init.p_pos.flat(), init.p_vel.flat(), init.c.flat());
   sees("t=0 obs", observations(environment, false), init.obs);
   for (const [t, actions] of episode.actions.entries()) {
     if (mode === "one-step" && t > 0) {
       const position = [...episode.p_pos[t - 1].flat(), ...init.p_pos.slice(recording.agents.length).flat()];
       const said = episode.c?.[t - 1].flat() ?? [];
-      inject(environment, t, position, episode.p_vel[t - 1].flat(), said, init.goal);
+      inject(environment, t, init, position, episode.p_vel[t - 1].flat(), said);
     }
     act(environment, actions);
     environment.step();
@@ -130,8 +137,12 @@ export async function replay(
     if (ended) break;
     const state = environment.saveState!() as Record<string, NdArray<"float64">>;
     near(`${place} position`, state.position.data, episode.p_pos[t].flat());
-    near(`${place} velocity`, state.velocity.data, episode.p_vel[t].flat());
-    if (episode.c !== undefined) near(`${place} message`, state.message.data, episode.c[t][0]);
+    // Where nobody moves there are no velocities.
+    if (state.velocity !== undefined) near(`${place} velocity`, state.velocity.data, episode.p_vel[t].flat());
+    if (episode.c !== undefined) {
+      const { message } = state;
+      near(`${place} message`, message.data, episode.c[t].flat().slice(0, message.data.length));
+    }
   }
   return found;
 }
@@ -140,20 +151,19 @@ export async function replay(
 function inject(
   environment: Environment,
   elapsed: number,
+  { goal, key }: Episode["init"],
   position: readonly number[],
   velocity: readonly number[],
   said: readonly number[],
-  goal: number | undefined,
 ): void {
   const state = environment.saveState!() as Record<string, NdArray<"float64">>;
   state["environment.elapsed"].data[0] = elapsed;
   state.position.data.set(position);
-  state.velocity.data.set(velocity);
-  if (goal !== undefined) {
-    state.goal.data[0] = goal;
-    // The speaker's utterance; the listener is silent.
-    state.message.data.set(said.slice(0, 3));
-  }
+  state.velocity?.data.set(velocity);
+  if (goal !== undefined) state.goal.data.set([goal].flat());
+  if (key !== undefined) state.key.data[0] = key;
+  // Those who speak come first in every scenario; the others' zeros are cut off.
+  if (state.message !== undefined) state.message.data.set(said.slice(0, state.message.data.length));
   environment.loadState!(state);
 }
 

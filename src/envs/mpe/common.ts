@@ -19,6 +19,24 @@ export const physicsParameters = {
   maxSpeed: z.number().positive().nullable().default(null).describe("speed limit of agents; null: none"),
 };
 
+/** Worlds of predator and prey: adversaries and good agents are driven apart. */
+export const chaseParameters = {
+  adversaryGain: z.number().min(0).default(3).describe("force per unit of a movement action of adversaries"),
+  goodGain: z.number().min(0).default(4).describe("force per unit of a movement action of good agents"),
+  adversaryMaxSpeed: z
+    .number()
+    .positive()
+    .nullable()
+    .default(1)
+    .describe("speed limit of adversaries; null: none"),
+  goodMaxSpeed: z
+    .number()
+    .positive()
+    .nullable()
+    .default(1.3)
+    .describe("speed limit of good agents; null: none"),
+};
+
 /** Worlds in which bodies push each other. */
 export const contactParameters = {
   contactForce: z.number().min(0).default(100).describe("stiffness of contacts"),

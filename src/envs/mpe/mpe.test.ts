@@ -1,33 +1,8 @@
 import { describe, expect, it } from "vitest";
-import type { NdArray } from "../../core/array.js";
+import { create, expectClose, inject, numbers } from "../../../test/support/particles.js";
 import { RandomStream } from "../../core/random.js";
-import type { Environment } from "../../env/contract.js";
 import { sampleActions } from "../../env/spaces.js";
 import { createEnvironment, environments } from "../registry.js";
-
-/** Overwrite part of a one-copy environment's hidden state. */
-function inject(environment: Environment, values: Record<string, readonly number[]>): void {
-  const state = environment.saveState!() as Record<string, NdArray<"float64">>;
-  for (const [name, numbers] of Object.entries(values)) state[name].data.set(numbers);
-  environment.loadState!(state);
-}
-
-async function create(id: string, parameters: Record<string, unknown> = {}): Promise<Environment> {
-  const environment = await createEnvironment(id, parameters, { copies: 1 });
-  environment.reset(0);
-  return environment;
-}
-
-function numbers(environment: Environment, name: string): number[] {
-  return [...(environment.saveState!() as Record<string, NdArray<"float64">>)[name].data];
-}
-
-function expectClose(got: ArrayLike<number>, expected: readonly number[], tolerance = 6e-10): void {
-  expect(got.length).toBe(expected.length);
-  for (let k = 0; k < expected.length; k++) {
-    expect(Math.abs(got[k] - expected[k]), `entry ${k}: ${got[k]}`).toBeLessThanOrEqual(tolerance);
-  }
-}
 
 // Golden values: MPE2 1.1.0 run in float64, printed to 10 significant digits.
 const start = [0, 0, 0.2, 0.1, -0.5, 0.5, 0.1, 0.1, -0.6, 0.4, 0.7, -0.7];

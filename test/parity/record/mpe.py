@@ -9,238 +9,13 @@ seeds: a fixture holds everything a replay needs.
 
 import argparse
 import json
-import platform
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from mpe2 import simple_speaker_listener_v4, simple_spread_v3
-from mpe2.simple_spread.simple_spread import Scenario as SpreadScenario
+from fixture import ACTION_SEED, encode, versions, write
+from mpe_episode import MAKERS, chase, constant, guide, record, script, uniform
+from mpe_scenarios import SCENARIOS
 from pettingzoo.utils.env_logger import EnvLogger
-
-MAKERS = {
-    "simple_spread_v3": simple_spread_v3.parallel_env,
-    "simple_speaker_listener_v4": simple_speaker_listener_v4.parallel_env,
-}
-ACTION_SEED = 12345
-
-# In 1.1.1 the base class of scenarios has a property `curriculum_stage` whose setter does nothing,
-# so the stage never leaves 0. A plain attribute in the subclass hides it and restores the
-# documented behaviour; only the curriculum variant depends on it.
-SpreadScenario.curriculum_stage = 0
-
-
-# ---------------------------------------------------------------- JSON, compact
-
-
-def number(x):
-    """Shortest decimal that reads back as the same float64; whole numbers without a point."""
-    x = float(x)
-    assert np.isfinite(x), x
-    if x.is_integer() and abs(x) < 1e15:
-        return "-0" if x == 0 and np.signbit(x) else str(int(x))
-    return repr(x)
-
-
-def encode(value):
-    if isinstance(value, np.ndarray):
-        return encode(value.tolist())
-    if isinstance(value, dict):
-        return "{" + ",".join(json.dumps(k) + ":" + encode(v) for k, v in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ",".join(encode(v) for v in value) + "]"
-    if value is None or isinstance(value, (bool, str)):
-        return json.dumps(value)
-    return number(value)
-
-
-def write(path, header, episodes):
-    """One line per column of an episode, so that a changed recording gives a readable diff."""
-    lines = ["{"]
-    lines += [f"{json.dumps(k)}:{encode(v)}," for k, v in header.items()]
-    lines.append('"episodes":[')
-    for i, episode in enumerate(episodes):
-        columns = ",\n".join(f"{json.dumps(k)}:{encode(v)}" for k, v in episode.items())
-        lines.append("{" + columns + "}" + ("," if i + 1 < len(episodes) else ""))
-    lines.append("]}")
-    path.write_text("\n".join(lines) + "\n")
-    print(f"{path.name}: {len(episodes)} episodes, {path.stat().st_size / 1000:.0f} kB")
-
-
-# ---------------------------------------------------------------- one episode
-
-
-def inject(base, init):
-    """Overwrites the state that reset drew."""
-    world = base.world
-    if "goal" in init:
-        speaker, listener = world.agents
-        speaker.goal_b = world.landmarks[init["goal"]]
-        listener.color = speaker.goal_b.color + 0.45
-    for key, entities in (("agents", world.agents), ("landmarks", world.landmarks)):
-        for entity, p in zip(entities, init.get(key, []), strict=key in init):
-            entity.state.p_pos = np.array(p, dtype=np.float64)
-    for agent, v in zip(world.agents, init.get("p_vel", [])):
-        agent.state.p_vel = np.array(v, dtype=np.float64)
-    for agent, c in zip(world.agents, init.get("c", [])):
-        agent.state.c = np.array(c, dtype=np.float64)
-
-
-def positions(entities):
-    return [e.state.p_pos.copy() for e in entities]
-
-
-def record(env, kind, policy, seed=None, init=None, steps=None, every_obs=5, stage=None):
-    """Plays one episode; `policy(base, t)` gives the list of actions in agent order."""
-    env.reset(seed=seed if seed is not None else 0)
-    base = env.unwrapped
-    world, scenario = base.world, base.scenario
-    if stage is not None:
-        base.set_curriculum_stage(stage)
-        assert base.curriculum_stage == stage
-    if init:
-        inject(base, init)
-
-    observe = lambda: [scenario.observation(a, world) for a in world.agents]
-    words = any(not a.silent for a in world.agents)
-    start = {
-        "p_pos": positions(world.entities),
-        "p_vel": [a.state.p_vel.copy() for a in world.agents],
-        "c": [a.state.c.copy() for a in world.agents],
-    }
-    if hasattr(world.agents[0], "goal_b"):
-        start["goal"] = world.landmarks.index(world.agents[0].goal_b)
-    start["obs"] = observe()
-    landmarks = positions(world.landmarks)
-
-    columns = ["actions", "p_pos", "p_vel", *(["c"] if words else []), "rewards"]
-    columns += ["terminated", "truncated", "obs", *(["info"] if base.benchmark_data else [])]
-    out = {name: [] for name in columns}
-    limit = steps or base.max_cycles
-    t = 0
-    while t < limit:
-        actions = policy(base, t)
-        named = dict(zip(env.possible_agents, actions, strict=True))
-        copies = {k: (v.copy() if isinstance(v, np.ndarray) else v) for k, v in named.items()}
-        observations, rewards, terminated, truncated, infos = env.step(copies)
-        t += 1
-
-        exact = observe()
-        for name, o in zip(env.possible_agents, exact):
-            assert np.array_equal(observations[name], o.astype(np.float32))
-        assert len(set(terminated.values())) == 1 and len(set(truncated.values())) == 1
-        assert all(np.array_equal(a, b) for a, b in zip(landmarks, positions(world.landmarks)))
-        if not words:
-            assert all(not a.state.c.any() for a in world.agents)
-        done = any(terminated.values()) or any(truncated.values())
-
-        out["actions"].append(list(named.values()))
-        out["p_pos"].append(positions(world.agents))
-        out["p_vel"].append([a.state.p_vel.copy() for a in world.agents])
-        if words:
-            out["c"].append([a.state.c.copy() for a in world.agents])
-        out["rewards"].append([rewards[name] for name in env.possible_agents])
-        out["terminated"].append(int(any(terminated.values())))
-        out["truncated"].append(int(any(truncated.values())))
-        out["obs"].append(exact if done or t == 1 or t == limit or t % every_obs == 0 else None)
-        if base.benchmark_data:
-            out["info"].append([infos[name]["benchmark_data"] for name in env.possible_agents])
-        if done:
-            break
-
-    episode = {"kind": kind}
-    if seed is not None:
-        episode["seed"] = seed
-    if stage is not None:
-        episode["curriculumStage"] = stage
-    return {**episode, "init": start, **out}
-
-
-# ---------------------------------------------------------------- action sequences
-
-
-def uniform(env, rng):
-    """Uniform over the action space; continuous entries are float32, one in ten out of bounds."""
-
-    def choose(base, t):
-        actions = []
-        for name in env.possible_agents:
-            space = env.action_space(name)
-            if not base.continuous_actions:
-                actions.append(int(rng.integers(space.n)))
-                continue
-            a = rng.random(space.shape)
-            if t % 10 == 9:
-                a = 3 * a - 1
-            actions.append(a.astype(np.float32))
-        return actions
-
-    return choose
-
-
-def constant(*actions):
-    def choose(base, t):
-        return [np.array(a, np.float32) if base.continuous_actions else a for a in actions]
-
-    return choose
-
-
-def script(rows, then=None):
-    """The given rows of actions, then the last one (or `then`) for the rest."""
-
-    def choose(base, t):
-        row = rows[t] if t < len(rows) else (then or rows[-1])
-        return constant(*row)(base, t)
-
-    return choose
-
-
-def towards(delta, continuous):
-    """The movement action that goes along delta: longer axis first, or both in proportion."""
-    if not continuous:
-        if not delta.any():
-            return 0
-        if abs(delta[0]) >= abs(delta[1]):
-            return 2 if delta[0] > 0 else 1
-        return 4 if delta[1] > 0 else 3
-    # Multiples of 1/256 are exact in float32 and short in JSON.
-    d = np.round(np.clip(delta, -1, 1) * 256) / 256
-    return np.array([0, max(-d[0], 0), max(d[0], 0), max(-d[1], 0), max(d[1], 0)], np.float32)
-
-
-def chase(target):
-    """Everyone towards the nearest other agent ("agent") or landmark ("landmark")."""
-
-    def choose(base, t):
-        world = base.world
-        actions = []
-        for agent in world.agents:
-            pool = world.landmarks if target == "landmark" else world.agents
-            deltas = [e.state.p_pos - agent.state.p_pos for e in pool if e is not agent]
-            nearest = min(deltas, key=lambda d: float(d @ d))
-            actions.append(towards(nearest, base.continuous_actions))
-        return actions
-
-    return choose
-
-
-def guide(say, rng):
-    """Speaker: the goal, a fixed other word, or random. Listener: to the landmark it last heard."""
-
-    def choose(base, t):
-        world = base.world
-        speaker, listener = world.agents
-        goal = world.landmarks.index(speaker.goal_b)
-        word = {"truth": goal, "lie": (goal + 1) % 3, "random": int(rng.integers(3))}[say]
-        heard = int(np.argmax(speaker.state.c)) if speaker.state.c.any() else 0
-        move = towards(world.landmarks[heard].state.p_pos - listener.state.p_pos, base.continuous_actions)
-        if not base.continuous_actions:
-            return [word, move]
-        utterance = np.round(rng.random(3) * 64) / 256
-        utterance[word] = 1
-        return [utterance.astype(np.float32), move]
-
-    return choose
 
 
 # ---------------------------------------------------------------- hand-made states
@@ -386,16 +161,8 @@ VARIANTS = {
     "spread-n2-neighbors-padded": (SPREAD, {"N": 2, "max_cycles": 15, "num_agent_neighbors": 3, "num_landmark_neighbors": 4}, spread_neighbors),
     "speaker-listener": (TALK, {}, talk),
     "speaker-listener-continuous": (TALK, {"continuous_actions": True}, talk),
+    **SCENARIOS,
 }
-
-
-def versions():
-    return {
-        "package": "mpe2",
-        "version": version("mpe2"),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-    }
 
 
 def fixtures(out, only):
@@ -405,7 +172,7 @@ def fixtures(out, only):
         env = MAKERS[env_id](**kwargs)
         env.reset(seed=0)
         episodes = plan(env, np.random.default_rng(ACTION_SEED))
-        header = {"env": env_id, "profile": "mpe2", **versions(), "kwargs": kwargs, "agents": env.possible_agents}
+        header = {"env": env_id, "profile": "mpe2", **versions("mpe2"), "kwargs": kwargs, "agents": env.possible_agents}
         write(out / f"{name}.json", header, episodes)
 
 
@@ -435,7 +202,7 @@ def resets(out, episodes):
         })
         print(env_id, per_episode.mean(), sem(per_episode))
     body = ",\n".join(encode(r) for r in results)
-    header = "".join(f"{json.dumps(k)}:{encode(v)},\n" for k, v in versions().items())
+    header = "".join(f"{json.dumps(k)}:{encode(v)},\n" for k, v in versions("mpe2").items())
     (out / "reset-stats.json").write_text("{\n" + header + '"policy":"uniform",\n"results":[\n' + body + "\n]}\n")
 
 
