@@ -19,6 +19,14 @@ export function isModule(id: string): boolean {
   return /^\.{0,2}[/\\]/.test(id) || path.isAbsolute(id) || /\.[cm]?[jt]s$/.test(id);
 }
 
+/** A registered environment, or that of a module. @throws UserError in one sentence if there is none of that name */
+export async function findEnvironment(
+  name: string,
+  registry: Registry<EnvironmentDefinition>,
+): Promise<EnvironmentDefinition> {
+  return isModule(name) ? (await loadModule(name)).definition : registry.get(name);
+}
+
 /** A module's definition, and what identifies it in results. */
 export interface LoadedModule {
   readonly definition: EnvironmentDefinition;

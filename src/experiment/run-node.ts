@@ -319,6 +319,10 @@ async function train(
       `${node.label}: its checkpoint was damaged and has been removed; run the same command again.`,
     );
   }
+  if (last !== null && training.savesEpisodes === false)
+    context.onNote(
+      `${node.label}: ${node.environment.id} cannot save its state; the episodes that were interrupted begin again, and the result is not that of a run in one go.`,
+    );
   const started = performance.now();
   const clock = (): Clock => ({
     wallSeconds: (last?.wallSeconds ?? 0) + (performance.now() - started) / 1000,

@@ -67,6 +67,10 @@ export class LearningLoop implements Training {
     return this.iteration * this.#options.steps * this.environment.copies;
   }
 
+  get savesEpisodes(): boolean {
+    return this.#rollout.isResumable;
+  }
+
   /** Share of the training that is over, in [0, 1]. */
   get progress(): number {
     return this.iteration / this.iterations;

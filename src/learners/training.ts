@@ -17,6 +17,8 @@ export interface Training {
   readonly iteration: number;
   /** Environment steps taken so far, copies counted. */
   readonly envSteps: number;
+  /** false: the environment cannot be saved, so that `loadState` begins its episodes again; absent: it can */
+  readonly savesEpisodes?: boolean;
   /**
    * One iteration: collect, update.
    * @throws NonFiniteError where a result is NaN or Inf; the state before the iteration is intact and can be saved
