@@ -44,4 +44,6 @@ export const environmentCases: readonly EnvironmentCase[] = [
   randomPlay("simple_spread N=30", "mpe/simple_spread_v3", { agents: 30 }),
   randomPlay("simple_spread N=100", "mpe/simple_spread_v3", { agents: 100 }),
   randomPlay("simple_speaker_listener", "mpe/simple_speaker_listener_v4", {}),
+  randomPlay("lbf-8x8-2p-3f", "lbf/Foraging-8x8-2p-3f-v3", {}),
+  randomPlay("lbf-10x10-5p-10f-coop", "lbf/Foraging-10x10-5p-10f-coop-v3", {}),
 ];

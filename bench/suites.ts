@@ -21,6 +21,8 @@ export interface Suite {
 
 const TORCH = "PHALANX_TORCH_PYTHON";
 const JAX = "PHALANX_JAX_PYTHON";
+const GRID = "PHALANX_GRID_PYTHON";
+const JUMANJI = "PHALANX_JUMANJI_PYTHON";
 const both = (name: string): Row => ({ name, peers: { torch: name, jax: name } });
 
 export const suites: Readonly<Record<string, Suite>> = {
@@ -43,6 +45,8 @@ export const suites: Readonly<Record<string, Suite>> = {
     scripts: {
       mpe2: { script: "mpe2_steps.py", python: TORCH },
       jaxmarl: { script: "jaxmarl_steps.py", python: JAX },
+      grid: { script: "grid_steps.py", python: GRID },
+      jumanji: { script: "jumanji_steps.py", python: JUMANJI },
     },
     unit: "steps/s",
     rows: [
@@ -50,6 +54,10 @@ export const suites: Readonly<Record<string, Suite>> = {
       { name: "simple_spread N=30", peers: { mpe2: "spread-n30", jaxmarl: "spread-n30" } },
       { name: "simple_spread N=100", peers: { mpe2: "spread-n100" } },
       { name: "simple_speaker_listener", peers: { mpe2: "speaker-listener" } },
+      ...["lbf-8x8-2p-3f", "lbf-10x10-5p-10f-coop"].map((name) => ({
+        name,
+        peers: { grid: name, jumanji: name },
+      })),
     ],
   },
   train: {

@@ -15,6 +15,8 @@ export class Field {
   readonly food: NdArray<"int32">;
   /** [E] sum of the levels of all foods laid out in this episode */
   readonly spawned: NdArray<"int32">;
+  /** [E, P] index in `cells` of the cell that each player is in; follows from `players` */
+  readonly at: Int32Array;
   /** [E] foods that are left; follows from `food` */
   readonly left: Int32Array;
   /** [E] 1 where `food` changed since the players last saw it */
@@ -56,6 +58,7 @@ export class Field {
     this.players = zeros("int32", [copies, p.players, WIDTH]);
     this.food = zeros("int32", [copies, p.food, WIDTH]);
     this.spawned = zeros("int32", [copies]);
+    this.at = new Int32Array(copies * p.players);
     this.left = new Int32Array(copies);
     this.changed = new Uint8Array(copies).fill(1);
     this.watched = new Int32Array(copies * p.players);
@@ -91,11 +94,13 @@ export class Field {
     return e * this.area + (row + 1) * this.stride + col + 1;
   }
 
-  /** Bring `cells` and `left` of copy e in line with `food`. */
+  /** Bring what follows from players and foods of copy e in line with them. */
   rebuild(e: number): void {
-    const { rows, cols, food: count } = this.#p;
+    const { rows, cols, players: n, food: count } = this.#p;
     const { cells } = this;
+    const players = this.players.data;
     const food = this.food.data;
+    for (let i = e * n; i < (e + 1) * n; i++) this.at[i] = this.cell(e, players[3 * i], players[3 * i + 1]);
     for (let row = 0; row < rows; row++) {
       const start = this.cell(e, row, 0);
       cells.fill(0, start, start + cols);

@@ -36,8 +36,7 @@ export class Foraging extends BatchedEnvironment {
   readonly #tally: NdArray<"int32">;
   /** [6] what an action changes the index of a cell by */
   readonly #moves: Int32Array;
-  /** scratch per player: the action that counts, the cell it claims, the cell of the food it loads (−1: none) */
-  readonly #actions: Int32Array;
+  /** scratch per player: the cell it claims, the cell of the food it loads (−1: none) */
   readonly #claim: Int32Array;
   readonly #loads: Int32Array;
   /** scratch per cell of a copy: 1 + the player who may enter it, or CONTESTED; 0 between steps */
@@ -52,7 +51,6 @@ export class Foraging extends BatchedEnvironment {
     this.#field = new Field(this.copies, p, layout);
     this.#tally = zeros("int32", [this.copies, TALLIES]);
     this.#moves = ROWS.map((row, a) => row * this.#field.stride + COLS[a]);
-    this.#actions = new Int32Array(p.players);
     this.#claim = new Int32Array(p.players);
     this.#loads = new Int32Array(p.players);
     this.#claimant = new Int32Array(this.#field.area);
@@ -89,34 +87,35 @@ export class Foraging extends BatchedEnvironment {
    */
   #move(e: number): boolean {
     const { players: n, rules } = this.#p;
-    const { cells, stride, area } = this.#field;
+    const { cells, area, at } = this.#field;
     const players = this.#field.players.data;
     const { action } = this.groups[0];
     const moves = this.#moves;
-    const actions = this.#actions;
-    const claim = this.#claim;
     const loads = this.#loads;
     const claimant = this.#claimant;
+    const claim = this.#claim;
+    const first = e * n;
     const base = e * area;
     let loading = false;
-    for (let i = 0, at = e * n * 3; i < n; i++, at += 3) {
-      const cell = base + (players[at] + 1) * stride + players[at + 1] + 1;
-      const wanted = cell + moves[action[e * n + i]];
-      const free = cells[wanted] === 0;
-      actions[i] = free ? action[e * n + i] : 0;
-      loads[i] = action[e * n + i] === LOAD ? this.#foodBeside(cell) : -1;
+    for (let i = 0; i < n; i++) {
+      const cell = at[first + i];
+      const a = action[first + i];
+      const wanted = cell + moves[a];
+      claim[i] = cells[wanted] === 0 ? wanted : cell;
+      loads[i] = a === LOAD ? this.#foodBeside(cell) : -1;
       if (loads[i] >= 0) loading = true;
-      const claimed = (free ? wanted : cell) - base;
-      claim[i] = claimed;
+      const claimed = claim[i] - base;
       if (claimant[claimed] === 0) claimant[claimed] = i + 1;
       else if (rules === "v3") claimant[claimed] = CONTESTED;
     }
-    for (let i = 0, at = e * n * 3; i < n; i++, at += 3) {
-      if (claimant[claim[i]] !== i + 1) continue;
-      players[at] += ROWS[actions[i]];
-      players[at + 1] += COLS[actions[i]];
+    for (let i = 0; i < n; i++) {
+      if (claimant[claim[i] - base] !== i + 1 || claim[i] === at[first + i]) continue;
+      at[first + i] = claim[i];
+      const a = action[first + i];
+      players[3 * (first + i)] += ROWS[a];
+      players[3 * (first + i) + 1] += COLS[a];
     }
-    for (let i = 0; i < n; i++) claimant[claim[i]] = 0;
+    for (let i = 0; i < n; i++) claimant[claim[i] - base] = 0;
     return loading;
   }
 

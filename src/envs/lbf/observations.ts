@@ -203,23 +203,27 @@ export function writeField(field: Field, p: Parameters, state: Float32Array, fro
 
 /** Doing nothing always counts, moving into a cell of the field without food, loading beside a food. */
 export function writeMasks(field: Field, p: Parameters, mask: Uint8Array, from: number, to: number): void {
-  const { cells, area, stride } = field;
-  const { players: n } = p;
-  const players = field.players.data;
-  for (let e = from; e < to; e++) {
-    for (let i = e * n; i < (e + 1) * n; i++) {
-      const cell = e * area + (players[i * 3] + 1) * stride + players[i * 3 + 1] + 1;
-      const north = cells[cell - stride];
-      const south = cells[cell + stride];
-      const west = cells[cell - 1];
-      const east = cells[cell + 1];
-      const m = i * ACTION_COUNT;
-      mask[m] = 1;
-      mask[m + 1] = north === 0 ? 1 : 0;
-      mask[m + 2] = south === 0 ? 1 : 0;
-      mask[m + 3] = west === 0 ? 1 : 0;
-      mask[m + 4] = east === 0 ? 1 : 0;
-      mask[m + 5] = north > 0 || south > 0 || west > 0 || east > 0 ? 1 : 0;
-    }
+  const { cells, at, stride } = field;
+  for (let i = from * p.players; i < to * p.players; i++) {
+    const cell = at[i];
+    const north = cells[cell - stride];
+    const south = cells[cell + stride];
+    const west = cells[cell - 1];
+    const east = cells[cell + 1];
+    const m = i * ACTION_COUNT;
+    mask[m] = 1;
+    mask[m + 1] = 1 - unlessZero(north);
+    mask[m + 2] = 1 - unlessZero(south);
+    mask[m + 3] = 1 - unlessZero(west);
+    mask[m + 4] = 1 - unlessZero(east);
+    // Walls are −1, and count as 0 here.
+    mask[m + 5] = unlessZero(
+      (north & ~(north >> 31)) | (south & ~(south >> 31)) | (west & ~(west >> 31)) | (east & ~(east >> 31)),
+    );
   }
+}
+
+/** 0 for 0, 1 for any other integer; without a branch, since no processor predicts what surrounds a player. */
+function unlessZero(x: number): number {
+  return (x | -x) >>> 31;
 }
