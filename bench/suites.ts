@@ -53,7 +53,12 @@ export const suites: Readonly<Record<string, Suite>> = {
       { name: "simple_spread N=3", peers: { mpe2: "spread-n3", jaxmarl: "spread-n3" } },
       { name: "simple_spread N=30", peers: { mpe2: "spread-n30", jaxmarl: "spread-n30" } },
       { name: "simple_spread N=100", peers: { mpe2: "spread-n100" } },
-      { name: "simple_speaker_listener", peers: { mpe2: "speaker-listener" } },
+      ...["simple", "tag", "adversary", "push", "speaker-listener", "reference", "crypto", "world-comm"].map(
+        (name): Row => ({
+          name: name === "simple" ? name : `simple_${name.replace("-", "_")}`,
+          peers: { mpe2: name, jaxmarl: name },
+        }),
+      ),
       ...["lbf-8x8-2p-3f", "lbf-10x10-5p-10f-coop"].map((name) => ({
         name,
         peers: { grid: name, jumanji: name },

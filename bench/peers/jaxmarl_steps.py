@@ -1,4 +1,4 @@
-"""Benchmark (b), JaxMARL: many copies of simple_spread in one jitted scan. See README.md."""
+"""Benchmark (b), JaxMARL: many copies of an MPE scenario in one jitted scan. See README.md."""
 
 import time
 from importlib.metadata import version
@@ -13,18 +13,23 @@ import jaxmarl
 
 
 class Stepping:
-    def __init__(self, agents, length, copies=256):
-        self.agents, self.length, self.copies = agents, length, copies
+    def __init__(self, scenario, length, copies=256, **settings):
+        self.scenario, self.length, self.copies, self.settings = scenario, length, copies, settings
 
     def prepare(self):
-        n, copies = self.agents, self.copies
-        env = jaxmarl.make("MPE_simple_spread_v3", num_agents=n, num_landmarks=n)
+        copies = self.copies
+        env = jaxmarl.make(f"MPE_{self.scenario}", **self.settings)
+        choices = [env.action_space(name).n for name in env.agents]
 
         def one(carry, key):
             # Observations travel in the carry, so that the compiler cannot leave them out.
             states, _, total = carry
             act_key, step_key = jax.random.split(key)
-            moves = jax.random.randint(act_key, (n, copies), 0, 5)
+            if len(set(choices)) == 1:
+                moves = jax.random.randint(act_key, (len(choices), copies), 0, choices[0])
+            else:
+                keys = jax.random.split(act_key, len(choices))
+                moves = [jax.random.randint(k, (copies,), 0, n) for k, n in zip(keys, choices)]
             obs, states, rewards, _, _ = jax.vmap(env.step)(
                 jax.random.split(step_key, copies), states, dict(zip(env.agents, moves))
             )
@@ -60,6 +65,17 @@ class Stepping:
         }
 
 
-cases = {"spread-n3": Stepping(3, length=500), "spread-n30": Stepping(30, length=25)}
+cases = {
+    "spread-n3": Stepping("simple_spread_v3", 500),
+    "spread-n30": Stepping("simple_spread_v3", 25, num_agents=30, num_landmarks=30),
+    "simple": Stepping("simple_v3", 500),
+    "tag": Stepping("simple_tag_v3", 500),
+    "adversary": Stepping("simple_adversary_v3", 500),
+    "push": Stepping("simple_push_v3", 500),
+    "speaker-listener": Stepping("simple_speaker_listener_v4", 500),
+    "reference": Stepping("simple_reference_v3", 500),
+    "crypto": Stepping("simple_crypto_v3", 500),
+    "world-comm": Stepping("simple_world_comm_v3", 100, action_type="Discrete"),
+}
 
 serve(cases, options(), {"peer": "jaxmarl", "version": version("jaxmarl")})

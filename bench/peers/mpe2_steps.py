@@ -7,7 +7,17 @@ from protocol import Clock, one_thread, options, serve
 one_thread()
 
 import numpy as np
-from mpe2 import simple_speaker_listener_v4, simple_spread_v3
+from mpe2 import (
+    simple_adversary_v3,
+    simple_crypto_v3,
+    simple_push_v3,
+    simple_reference_v3,
+    simple_speaker_listener_v4,
+    simple_spread_v3,
+    simple_tag_v3,
+    simple_v3,
+    simple_world_comm_v3,
+)
 
 
 class Stepping:
@@ -45,7 +55,14 @@ cases = {
     "spread-n3": Stepping(simple_spread_v3.parallel_env, 1000),
     "spread-n30": Stepping(lambda: simple_spread_v3.parallel_env(N=30), 30),
     "spread-n100": Stepping(lambda: simple_spread_v3.parallel_env(N=100), 6),
+    "simple": Stepping(simple_v3.parallel_env, 2000),
+    "tag": Stepping(simple_tag_v3.parallel_env, 500),
+    "adversary": Stepping(simple_adversary_v3.parallel_env, 1000),
+    "push": Stepping(simple_push_v3.parallel_env, 1000),
     "speaker-listener": Stepping(simple_speaker_listener_v4.parallel_env, 1000),
+    "reference": Stepping(simple_reference_v3.parallel_env, 1000),
+    "crypto": Stepping(simple_crypto_v3.parallel_env, 1000),
+    "world-comm": Stepping(simple_world_comm_v3.parallel_env, 150),
 }
 
 serve(cases, options(), {"peer": "mpe2", "version": version("mpe2")})
