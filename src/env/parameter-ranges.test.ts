@@ -20,6 +20,7 @@ it("parameters come with default, range and sentence, in the words of their sche
       rules: z.enum(["old", "new"]).default("new"),
       stage: z.literal([0, 1]).default(1),
       fast: z.boolean().default(false),
+      table: z.union([z.string(), z.array(z.unknown())]).default([]),
       name: z.string().default("a"),
     },
     create: () => null as unknown as Environment,
@@ -36,6 +37,7 @@ it("parameters come with default, range and sentence, in the words of their sche
     ["rules", "new", "old, new", ""],
     ["stage", 1, "0, 1", ""],
     ["fast", false, "true, false", ""],
+    ["table", [], "text, or list", ""],
     ["name", "a", "text", ""],
   ]);
 });

@@ -23,6 +23,8 @@ export function describeParameters({ parameters }: EnvironmentDefinition): Param
   }));
 }
 
+const ANY = "any value";
+
 type JsonSchema = z.core.JSONSchema.BaseSchema;
 
 function rangeOf(schema: JsonSchema): string {
@@ -37,8 +39,8 @@ function rangeOf(schema: JsonSchema): string {
       return "true, false";
     case "array": {
       const { items } = schema;
-      const each = typeof items === "object" && !Array.isArray(items) ? ` of (${rangeOf(items)})` : "";
-      return `list${each}`;
+      const each = typeof items === "object" && !Array.isArray(items) ? rangeOf(items) : ANY;
+      return each === ANY ? "list" : `list of (${each})`;
     }
     case "object":
       return "mapping";
@@ -47,7 +49,7 @@ function rangeOf(schema: JsonSchema): string {
     case "null":
       return "null";
     default:
-      return "any value";
+      return ANY;
   }
 }
 

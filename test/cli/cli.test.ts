@@ -265,6 +265,7 @@ describe("the other commands", () => {
       ["report"],
       ["env"],
       ["env", "check"],
+      ["env", "play"],
       ["inspect"],
       ["bench"],
       [],
