@@ -202,6 +202,38 @@ describe("the page of foreign policies", () => {
   });
 });
 
+describe("the page of environments", () => {
+  const page = read("docs/environments/README.md");
+
+  test("names every option of play with its default", () => {
+    const play = envCommand().commands.find((command) => command.name() === "play")!;
+    const table = new Map(
+      [...section(page, "What it looks like").matchAll(/^\| `(--\w+)` \|([^|]*)\|/gm)].map(
+        ([, option, cell]) => [option!, cell!.trim()],
+      ),
+    );
+    expect([...table.keys()].sort()).toEqual(play.options.map((option) => option.long!).sort());
+    for (const { long, defaultValue } of play.options) {
+      if (defaultValue === undefined || Array.isArray(defaultValue)) continue;
+      expect(table.get(long!), long!).toBe(String(defaultValue));
+    }
+  });
+
+  test("lists every scripted policy", () => {
+    const rows = [...section(page, "Scripted policies").matchAll(/^\| `([^`]+)` \| (.*) \|$/gm)];
+    const expected = [...environments.entries()].flatMap(([id, { scripts = {} }]) =>
+      Object.keys(scripts).length === 0
+        ? []
+        : [
+            `${id}: ${Object.keys(scripts)
+              .map((name) => `\`${name}\``)
+              .join(", ")}`,
+          ],
+    );
+    expect(rows.map(([, id, cell]) => `${id}: ${cell}`).sort()).toEqual(expected.sort());
+  });
+});
+
 describe("pages", () => {
   test("link only to files that exist", () => {
     for (const page of pages) {
