@@ -9,6 +9,16 @@ import type {
   EnvironmentFamily,
 } from "../env/contract.js";
 import { completeParameters } from "../env/definition.js";
+import {
+  climbing,
+  gridSpread,
+  matrix,
+  penalty,
+  randomMarkov,
+  rockPaperScissors,
+  twoStateCoordination,
+  twoStep,
+} from "./games/index.js";
 import { batpalForaging, foraging, foragingTasks } from "./lbf/index.js";
 import { simple } from "./mpe/simple.js";
 import { simpleAdversary } from "./mpe/simple-adversary.js";
@@ -32,6 +42,14 @@ const definitions: readonly EnvironmentDefinition[] = [
   simple,
   foraging,
   batpalForaging,
+  matrix,
+  rockPaperScissors,
+  climbing,
+  penalty,
+  twoStep,
+  randomMarkov,
+  twoStateCoordination,
+  gridSpread,
 ];
 
 const families: readonly EnvironmentFamily[] = [foragingTasks];

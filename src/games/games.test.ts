@@ -445,5 +445,8 @@ describe("a game tree", () => {
     expect(buildTree(liar, 15).tree.mover).toHaveLength(15);
     expect(() => buildTree({ ...liar, key: () => "same" })).toThrow("two movers");
     expect(() => buildTree({ ...liar, chance: (_, __, p) => p.set([0.5, 0.4]) })).toThrow("sum to 0.9");
+    expect(() => buildTree({ ...liar, mover: () => 0, key: () => "same", apply: () => {} })).toThrow(
+      "game tree: a line of more than 1000 moves",
+    );
   });
 });

@@ -87,11 +87,14 @@ export interface BuiltTree {
  * @param limit most nodes to build
  * @throws UserError if the tree has more nodes than `limit`
  * @throws RangeError if the rules contradict themselves: one information set with two movers or two sets of actions,
- *   outcomes that do not sum to 1
+ *   outcomes that do not sum to 1, lines that never end
  */
 export function buildTree(rules: SequentialRules, limit = 5_000_000, place = "game tree"): BuiltTree {
   return new TreeBuilder(rules, limit, place).build();
 }
+
+/** Most moves in a line; rules that never end are stopped there. */
+const LONGEST = 1000;
 
 class TreeBuilder {
   readonly #mover: number[] = [];
@@ -114,7 +117,7 @@ class TreeBuilder {
     const { rules } = this;
     const root = new Int32Array(rules.width);
     rules.start(root, 0);
-    this.#visit(root);
+    this.#visit(root, 0);
     const nodes = this.#mover.length;
     const firstEdge = new Int32Array(nodes + 1);
     for (let k = 0; k < nodes; k++) firstEdge[k + 1] = firstEdge[k] + this.#edges[k].length;
@@ -137,8 +140,9 @@ class TreeBuilder {
   }
 
   /** Number the position and everything after it. */
-  #visit(state: Int32Array): number {
+  #visit(state: Int32Array, depth: number): number {
     const { rules } = this;
+    if (depth > LONGEST) throw new RangeError(`${this.place}: a line of more than ${LONGEST} moves`);
     const node = this.#mover.length;
     if (node >= this.limit)
       throw new UserError(`${this.place}: more than ${this.limit} nodes. Choose a smaller game.`);
@@ -154,7 +158,7 @@ class TreeBuilder {
     for (const [action, chance] of mover === CHANCE ? this.#outcomes(state) : this.#actions(state)) {
       const after = state.slice();
       rules.apply(after, 0, action);
-      edges.push({ action, chance, child: this.#visit(after) });
+      edges.push({ action, chance, child: this.#visit(after, depth + 1) });
     }
     return node;
   }

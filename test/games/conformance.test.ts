@@ -14,6 +14,33 @@ const variants: Readonly<Record<string, readonly Record<string, unknown>[]>> = {
     { agents: 2, landmarkNeighbors: 4, agentNeighbors: 3, maxSpeed: 0.5, localRatio: 1 },
   ],
   "mpe/simple_speaker_listener_v4": [{ continuousActions: true, maxCycles: 6 }],
+  "games/matrix_v0": [
+    { steps: 7 },
+    {
+      ...{ steps: 5, timeLimit: "truncated", observation: "lastActions" },
+      payoffs: [
+        [
+          [1, 2, 3],
+          [4, 5, 6],
+        ],
+        [
+          [6, 5, 4],
+          [3, 2, 1],
+        ],
+      ],
+    },
+    { payoffs: "climbing-3p", steps: 2 },
+  ],
+  "games/random_markov_v0": [
+    { states: 30, players: 3, actions: [1, 2, 3], branching: 7, agentId: true },
+    { reward: "zeroSum", timeLimit: "terminated", steps: 9, initial: "fixed0" },
+  ],
+  "games/two_state_coordination_v0": [{ agents: 3 }, { observeLast: false, timeLimit: "truncated" }],
+  "games/grid_spread_v0": [
+    { agents: 2, reward: "shared", steps: 5 },
+    { agents: 1, size: 2, timeLimit: "truncated" },
+    { size: 6, agents: 4 },
+  ],
   "mpe/simple_v3": [{ continuousActions: true, maxCycles: 6, integration: "velocityFirst" }],
   "mpe/simple_tag_v3": [
     { continuousActions: true, good: 2, adversaries: 1, obstacles: 0, maxCycles: 7 },

@@ -1,0 +1,5 @@
+export { gridSpread } from "./grid-spread.js";
+export { climbing, matrix, penalty, rockPaperScissors } from "./matrix.js";
+export { randomMarkov } from "./random-markov.js";
+export { twoStateCoordination } from "./two-state-coordination.js";
+export { twoStep } from "./two-step.js";
