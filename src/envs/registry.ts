@@ -12,6 +12,8 @@ import { completeParameters } from "../env/definition.js";
 import {
   climbing,
   gridSpread,
+  kuhnPoker,
+  leducPoker,
   matrix,
   penalty,
   randomMarkov,
@@ -47,6 +49,8 @@ const definitions: readonly EnvironmentDefinition[] = [
   climbing,
   penalty,
   twoStep,
+  kuhnPoker,
+  leducPoker,
   randomMarkov,
   twoStateCoordination,
   gridSpread,

@@ -31,6 +31,13 @@ const variants: Readonly<Record<string, readonly Record<string, unknown>[]>> = {
     },
     { payoffs: "climbing-3p", steps: 2 },
   ],
+  "games/kuhn_poker_v0": [
+    { players: 3 },
+    { players: 4, observation: "contributions" },
+    // Too large for a tree.
+    { players: 10 },
+  ],
+  "games/leduc_poker_v0": [{ suitIsomorphism: true }, { observation: "contributions" }],
   "games/random_markov_v0": [
     { states: 30, players: 3, actions: [1, 2, 3], branching: 7, agentId: true },
     { reward: "zeroSum", timeLimit: "terminated", steps: 9, initial: "fixed0" },

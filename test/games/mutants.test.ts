@@ -11,9 +11,10 @@ import type {
   GroupArrays,
 } from "../../src/env/contract.js";
 import { batchScalar } from "../../src/env/scalar.js";
+import { kuhnPoker } from "../../src/envs/games/kuhn-poker.js";
 import { twoStateCoordination } from "../../src/envs/games/two-state-coordination.js";
 import { foraging } from "../../src/envs/lbf/index.js";
-import type { ExactModel, MarkovGame } from "../../src/games/index.js";
+import type { ExactModel, GameTree, MarkovGame } from "../../src/games/index.js";
 import { chorus, couriers, foragers, nim } from "./index.js";
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
@@ -79,13 +80,24 @@ function withSpec(
   });
 }
 
+type Model<K extends ExactModel["kind"]> = Extract<ExactModel, { kind: K }>;
+
 /** The definition with another exact model. */
 function withModel(
   definition: EnvironmentDefinition,
-  change: (model: Extract<ExactModel, { kind: "markov" }>) => ExactModel,
+  change: (model: Model<"markov">) => ExactModel,
 ): EnvironmentDefinition {
   return mutant(definition, (broken, sound) => {
-    broken.exactModel = () => change(sound.exactModel!() as Extract<ExactModel, { kind: "markov" }>);
+    broken.exactModel = () => change(sound.exactModel!() as Model<"markov">);
+  });
+}
+
+/** Kuhn poker with another tree as its exact model. */
+function withTree(change: (tree: GameTree) => Partial<GameTree>): EnvironmentDefinition {
+  return mutant(kuhnPoker, (broken, sound) => {
+    const model = sound.exactModel!() as Model<"tree">;
+    const game = { ...model.game, ...change(model.game) };
+    broken.exactModel = () => ({ ...model, game });
   });
 }
 
@@ -535,6 +547,20 @@ const mutants: Readonly<Record<Rule, Readonly<Record<string, EnvironmentDefiniti
       ...model,
       observation: (player: number, state: number) => model.observation(player, state === 3 ? 4 : state),
     })),
+    "payoffs exchanged in the tree": withTree(({ payoff }) => ({ payoff: payoff.map((x) => 0 - x) })),
+    "an action that the information set lacks": withTree(({ informationSets }) => ({
+      informationSets: informationSets.map((set) => ({ ...set, actions: [0] })),
+    })),
+    "another player moves in the tree": withTree(({ mover }) => ({
+      mover: mover.map((m) => (m < 0 ? m : 1 - m)),
+    })),
+    "a tree that goes elsewhere": withTree(({ edgeChild }) => ({
+      edgeChild: edgeChild.map((child, k) => (k % 2 === 1 ? edgeChild[k - 1] : child)),
+    })),
+    "observations of another information set": mutant(kuhnPoker, (broken, sound) => {
+      const model = sound.exactModel!() as Model<"tree">;
+      broken.exactModel = () => ({ ...model, observation: () => model.observation(0) });
+    }),
     "a copy is looked for in another state": mutant(twoStateCoordination, (broken, sound) => {
       broken.modelState = (copy) => (sound.modelState!(copy) === 7 ? 8 : sound.modelState!(copy));
     }),
