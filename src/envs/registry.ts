@@ -31,6 +31,7 @@ import { simpleSpeakerListener } from "./mpe/simple-speaker-listener.js";
 import { simpleSpread } from "./mpe/simple-spread.js";
 import { simpleTag } from "./mpe/simple-tag.js";
 import { simpleWorldComm } from "./mpe/simple-world-comm.js";
+import { sumoPoint } from "./sumo/point.js";
 
 const definitions: readonly EnvironmentDefinition[] = [
   simpleSpread,
@@ -54,6 +55,7 @@ const definitions: readonly EnvironmentDefinition[] = [
   randomMarkov,
   twoStateCoordination,
   gridSpread,
+  sumoPoint,
 ];
 
 const families: readonly EnvironmentFamily[] = [foragingTasks];

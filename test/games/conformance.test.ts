@@ -48,6 +48,7 @@ const variants: Readonly<Record<string, readonly Record<string, unknown>[]>> = {
     { agents: 1, size: 2, timeLimit: "truncated" },
     { size: 6, agents: 4 },
   ],
+  "sumo/point_v0": [{ continuousActions: true, shaping: 0.1, steps: 30 }],
   "mpe/simple_v3": [{ continuousActions: true, maxCycles: 6, integration: "velocityFirst" }],
   "mpe/simple_tag_v3": [
     { continuousActions: true, good: 2, adversaries: 1, obstacles: 0, maxCycles: 7 },
