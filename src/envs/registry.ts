@@ -22,6 +22,8 @@ import {
   twoStep,
 } from "./games/index.js";
 import { batpalForaging, foraging, foragingTasks } from "./lbf/index.js";
+import { continuousPredPrey } from "./mpe/continuous-pred-prey.js";
+import { independentSpread } from "./mpe/independent-spread.js";
 import { simple } from "./mpe/simple.js";
 import { simpleAdversary } from "./mpe/simple-adversary.js";
 import { simpleCrypto } from "./mpe/simple-crypto.js";
@@ -43,6 +45,8 @@ const definitions: readonly EnvironmentDefinition[] = [
   simpleTag,
   simpleWorldComm,
   simple,
+  independentSpread,
+  continuousPredPrey,
   foraging,
   batpalForaging,
   matrix,

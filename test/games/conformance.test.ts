@@ -67,6 +67,14 @@ const variants: Readonly<Record<string, readonly Record<string, unknown>[]>> = {
     { continuousActions: true, good: 1, adversaries: 1, obstacles: 0, food: 1, forests: 0, maxCycles: 7 },
     { good: 3, adversaries: 2, obstacles: 2, food: 3, forests: 5 },
   ],
+  "mpe/independent_spread_v0": [
+    { includeVelocity: true, penalty: "any", agents: 2, maxCycles: 7 },
+    { continuousActions: true, agents: 1, maxCycles: 6 },
+  ],
+  "mpe/continuous_pred_prey_v0": [
+    { predators: 6, prey: 2, obstacles: 4, preyScore: "sum", viewRadius: null },
+    { predators: 1, obstacles: 0, preyCandidates: 3, integration: "positionFirst", maxCycles: 9 },
+  ],
   "lbf/foraging_v3": [
     { gridObservation: true, sight: 2, globalState: "field", maxEpisodeSteps: 12 },
     { rows: 10, cols: 7, players: 4, food: 6, sight: 3, observeAgentLevels: false, penalty: 0.5 },

@@ -189,3 +189,55 @@ describe("simple_world_comm", () => {
     expectClose(environment.ended.metrics, [2, 4, 0.5], 1e-12);
   });
 });
+
+describe("independent_spread", () => {
+  // Positions, and the reward of each term, computed by hand.
+  const position = [0, 0, 0.2, 0.1, -0.5, 0.5, 0.1, 0.1, -0.6, 0.4, 0.7, -0.7];
+
+  it("rewards and shows what the paper says", async () => {
+    const environment = await create("mpe/independent_spread");
+    inject(environment, { position });
+    expectClose(environment.groups[0].obs.slice(0, 8), [0, 0, 0.1, 0.1, 0.2, 0.1, -0.5, 0.5], 1e-7);
+    step(environment, 0, 0, 0);
+    expectClose(rewards(environment), [-10.14142136, -10.85440037, -1.697056275], 6e-9);
+  });
+
+  it("counts every agent touched, or all together once", async () => {
+    const touching = [0, 0, 0.1, 0, 0, 0.1, 0, 0, 0.1, 0, 0, 0.1];
+    for (const [penalty, cost] of [
+      ["count", 8],
+      ["any", 4],
+    ] as const) {
+      const environment = await create("mpe/independent_spread", { penalty, collisionPenalty: 4 });
+      inject(environment, { position: touching });
+      step(environment, 0, 0, 0);
+      expectClose(rewards(environment), [-cost, -cost, -cost], 1e-12);
+    }
+  });
+
+  it("moves as simple_spread does, to the last bit", async () => {
+    const ours = await create("mpe/independent_spread", { maxCycles: 25 });
+    const spread = await create("mpe/simple_spread");
+    for (const environment of [ours, spread]) inject(environment, { position });
+    for (let t = 0; t < 24; t++) {
+      for (const environment of [ours, spread]) step(environment, t % 5, (2 * t) % 5, (3 * t + 1) % 5);
+      expect(numbers(ours, "position")).toEqual(numbers(spread, "position"));
+      expect(numbers(ours, "velocity")).toEqual(numbers(spread, "velocity"));
+    }
+  });
+
+  it("puts the velocity first where it is asked for", async () => {
+    const environment = await create("mpe/independent_spread", { includeVelocity: true });
+    inject(environment, { position, velocity: [1, -2, 0, 0, 0, 0] });
+    expectClose(environment.groups[0].obs.slice(0, 4), [1, -2, 0, 0], 1e-7);
+    expect(environment.spec.groups[0].obsSize).toBe(10);
+  });
+
+  it("reports the mean distance to the own landmark, and collisions", async () => {
+    const environment = await create("mpe/independent_spread", { maxCycles: 1 });
+    inject(environment, { position });
+    step(environment, 0, 0, 0);
+    const distances = [Math.hypot(0.1, 0.1), Math.hypot(0.8, 0.3), Math.hypot(1.2, 1.2)];
+    expectClose(environment.ended.metrics, [distances.reduce((a, b) => a + b) / 3, 1], 1e-12);
+  });
+});
