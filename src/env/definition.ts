@@ -91,6 +91,7 @@ function expected(issue: z.core.$ZodIssue): string {
     case "too_big":
       return `a number ${issue.inclusive === false ? "<" : "≤"} ${issue.maximum}`;
     case "invalid_type":
+      if (issue.expected === "array") return "a list";
       return issue.expected === "int" ? "an integer" : `a ${issue.expected}`;
     case "invalid_value":
       return `one of ${issue.values.map((v) => JSON.stringify(v)).join(", ")}`;

@@ -135,7 +135,8 @@ describe("matrix games", () => {
     expect([...game.groups[1].obs]).toEqual([0, 0, 0, 0, 0]);
     expect(play(1, 2)).toEqual([6, -6]);
     expect([...game.groups[1].obs]).toEqual([0, 1, 0, 0, 1]);
-    expect(game.frame!(0).captions).toEqual(["last: player_0 1, player_1 2"]);
+    const labels = game.frame!(0).shapes.flatMap((shape) => (shape.kind === "circle" ? [shape.label] : []));
+    expect(labels).toEqual([undefined, undefined, "1", "2"]);
     expect(play(0, 1)).toEqual([2, -2]);
     expect(play(0, 0)).toEqual([1, -1]);
     expect([game.truncated[0], game.terminated[0]]).toEqual([1, 0]);
@@ -180,7 +181,7 @@ describe("matrix games", () => {
       'parameter "sharing": got "common" with the named game "rps", expected nested lists as payoffs.',
     ],
     [{ steps: 0 }, 'parameter "steps": got 0, expected a number ≥ 1.'],
-    [{ payoffs: 3 }, 'parameter "payoffs": got 3, expected'],
+    [{ payoffs: 3 }, 'parameter "payoffs": got 3, expected a string or a list.'],
   ])("refuses %j in one sentence", async (parameters, message) => {
     await expect(createGame("games/matrix", parameters)).rejects.toThrow(message);
   });

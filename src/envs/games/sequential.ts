@@ -13,6 +13,7 @@ import type { CreateOptions, Feature, Frame, GroupSpec } from "../../env/contrac
 import { concatenatedObsFeatures, sizeOfFeatures } from "../../env/features.js";
 import type { ExactModel } from "../../games/model.js";
 import { buildTree, CHANCE, type SequentialRules, TERMINAL } from "../../games/tree.js";
+import { playersInARow } from "./picture.js";
 
 /** Rules with what players see and what spectators are shown. */
 export interface PlayableRules extends SequentialRules {
@@ -189,21 +190,7 @@ export class SequentialEnvironment extends BatchedEnvironment {
     const state = this.#state.data;
     const at = e * rules.width;
     const { agents } = this.spec.groups[0];
-    const mover = rules.mover(state, at);
-    return {
-      shapes: agents.map((agent, i) => ({
-        kind: "circle",
-        x: 1.5 * i,
-        y: 0,
-        radius: 0.5,
-        // Whoever is to move stands out.
-        color: i === mover ? "rgb(200, 120, 40)" : "rgb(70, 70, 170)",
-        role: "agent",
-        agent,
-        label: rules.hand(state, at, i),
-      })),
-      captions: rules.captions(state, at, agents),
-      bounds: { left: -1, right: 1.5 * (agents.length - 1) + 1, bottom: -1, top: 1 },
-    };
+    const hands = agents.map((_, i) => rules.hand(state, at, i));
+    return playersInARow(agents, hands, rules.captions(state, at, agents), rules.mover(state, at));
   }
 }

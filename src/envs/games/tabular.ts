@@ -11,6 +11,7 @@ import { type FeatureInput, layout, sizeOfFeatures } from "../../env/features.js
 import { jointAction } from "../../games/joint.js";
 import type { MarkovGame } from "../../games/markov.js";
 import type { ExactModel } from "../../games/model.js";
+import { playersInARow } from "./picture.js";
 
 /** How long an episode lasts, and what its end means. */
 export const durationParameters = (steps: number, timeLimit: "terminated" | "truncated" = "terminated") => ({
@@ -40,14 +41,11 @@ export interface TabularInput {
   observe(player: number, state: number, out: Float32Array, at: number): void;
   /** what the actions are called; by number if left out */
   readonly actionNames?: readonly string[];
-  /** what a state is called, for pictures */
+  /** what a state is called, for pictures; "" for nothing */
   stateName(state: number): string;
   /** A table that is played once and has one state is a matrix game to solvers. */
   readonly isMatrix?: boolean;
 }
-
-/** Distance between the players in pictures. */
-const SPACING = 1.5;
 
 function describeTabular({ id, game, duration, agentName, ...input }: TabularInput): EnvironmentSpec {
   const features = layout(input.features);
@@ -171,30 +169,12 @@ export class TabularEnvironment extends BatchedEnvironment {
     const { game, stateName, actionNames } = this.#input;
     const last = this.#last.data[e];
     const chosen = last < 0 ? null : jointAction(game.actions, last);
-    const names = this.spec.groups.flatMap(({ agents }) => agents);
-    const title = (i: number, a: number) =>
-      actionNames?.length === game.actions[i] ? actionNames[a] : `${a}`;
-    return {
-      shapes: names.map((agent, i) => ({
-        ...{
-          kind: "circle",
-          x: i * SPACING,
-          y: 0,
-          radius: 0.4,
-          color: "rgb(70, 70, 170)",
-          role: "agent",
-          agent,
-        },
-        ...(chosen === null ? {} : { label: title(i, chosen[i]) }),
-      })),
-      captions: [
-        stateName(this.#state.data[e]),
-        ...(chosen === null
-          ? []
-          : [`last: ${names.map((name, i) => `${name} ${title(i, chosen[i])}`).join(", ")}`]),
-      ].filter((line) => line !== ""),
-      bounds: { left: -1, right: (names.length - 1) * SPACING + 1, bottom: -1, top: 1 },
-    };
+    const agents = this.spec.groups.flatMap((group) => group.agents);
+    const labels = agents.map((_, i) => {
+      if (chosen === null) return "";
+      return actionNames?.length === game.actions[i] ? actionNames[chosen[i]] : `${chosen[i]}`;
+    });
+    return playersInARow(agents, labels, [stateName(this.#state.data[e])]);
   }
 }
 

@@ -8,6 +8,7 @@
  * only the first two matter. Page: docs/environments/two_state_coordination.md.
  */
 import { z } from "zod";
+import type { Script } from "../../env/contract.js";
 import { defineEnvironment } from "../../env/definition.js";
 import { jointActionCount, jointIndex } from "../../games/joint.js";
 import { type MarkovGame, tabulate } from "../../games/markov.js";
@@ -71,11 +72,20 @@ function lastOf(state: number, joints: number): readonly [number, number] {
   return [Math.floor((state - 2) / joints), (state - 2) % joints];
 }
 
+/** Both 0 in state 0; in state 1 agent_1 acts 1. */
+const convention: Script = {
+  summary: "In state 0 everybody acts 0; in state 1 agent_1 acts 1.",
+  act({ agent, obs }, action) {
+    action[0] = obs[1] === 1 && agent === 1 ? 1 : 0;
+  },
+};
+
 export const twoStateCoordination = defineEnvironment({
   id: ID,
   summary: "Two agents must act alike in one state and differ in the other; a toy for hardening.",
   source: "BATPAL's toy; the exact model is checked against known values",
   parameters,
+  scripts: { convention },
   create: (p, options) => {
     const n = p.agents;
     const joints = 2 ** n;
