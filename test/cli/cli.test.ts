@@ -127,7 +127,9 @@ describe("phalanx run", () => {
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
       out += text;
     });
-    await new Promise((resolve) => setTimeout(resolve, 1500));
+    // Once it says what it does, it listens; before that, a signal simply ends it.
+    while (!out.includes("[00:00]")) await new Promise((resolve) => child.stdout.once("data", resolve));
+    await new Promise((resolve) => setTimeout(resolve, 500));
     child.kill("SIGINT");
     const code = await new Promise<number | null>((resolve) => child.on("close", resolve));
     expect(code).toBe(130);
