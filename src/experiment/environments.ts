@@ -113,9 +113,7 @@ export async function probeEnvironment(
   try {
     environment = await definition.create({ ...parameters }, { copies: 1 });
   } catch (error) {
-    // Errors of another installation of Phalanx are known by their name alone.
-    if ((error as Error).name === "UserError") throw new UserError((error as Error).message);
-    if (!isModule(name)) throw error;
+    if (error instanceof UserError || !isModule(name)) throw error;
     throw new UserError(`${name}: the environment cannot be made: ${hintOf(error as Error)} ${cure}.`);
   }
   environment.close();
