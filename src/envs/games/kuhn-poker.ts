@@ -80,7 +80,8 @@ export function kuhnRules({ players: n, observation }: KuhnParameters): Playable
     },
     chance: (state, at, probability) => {
       const dealt = state[at];
-      probability.fill(1 / (cards - dealt));
+      // No fill(): handed a fraction, the engine allocates it.
+      for (let card = 0; card < cards; card++) probability[card] = 1 / (cards - dealt);
       for (let i = 0; i < dealt; i++) probability[state[at + CARD + i]] = 0;
     },
     legal: (_, __, mask, maskAt) => {
