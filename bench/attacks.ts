@@ -6,10 +6,10 @@ import fs from "node:fs";
 import { GradientPerturber, PLAIN_ASCENT } from "../src/attacks/index.js";
 import { f32, type NdArray } from "../src/core/array.js";
 import { RandomStream } from "../src/core/random.js";
-import { unrolledAscent } from "../src/nn/index.js";
+import { ascentStep } from "../src/nn/index.js";
 import { importPolicy, type OnnxPolicy, PolicyActor, policyFileSchema } from "../src/policy/index.js";
 import type { Runtime } from "../src/runtime/index.js";
-import { add, mean, neg, stopGradient, type Tensor, zerosLike } from "../src/tensor/index.js";
+import { add, grad, mean, neg, stopGradient, sum, type Tensor, zerosLike } from "../src/tensor/index.js";
 import type { Case } from "./cases.js";
 import { SharedNumbers, UNIT } from "./numbers.js";
 
@@ -44,11 +44,11 @@ function victim(): { policy: OnnxPolicy; parameters: Float32Array; obs: NdArray<
   };
 }
 
-/** The objective of each observation moved by δ: −log π of the action that the policy likes best where it is. */
-function objectiveOf(policy: OnnxPolicy, parameters: Tensor, obs: Tensor): (delta: Tensor) => Tensor {
+/** The objective of what is seen: −log π of the action that the policy likes best on the clean observation. */
+function objectiveOf(policy: OnnxPolicy, parameters: Tensor, obs: Tensor): (seen: Tensor) => Tensor {
   const at = (x: Tensor) => policy.forward(parameters, { obs: x }, {}).distribution;
   const favourite = stopGradient(at(obs).mode());
-  return (delta) => neg(at(add(obs, delta)).logProb(favourite));
+  return (seen) => neg(at(seen).logProb(favourite));
 }
 
 /** What the check compares: the mean of the objective where an attack has come to. */
@@ -56,7 +56,7 @@ function reached(runtime: Runtime, delta: NdArray): readonly number[] {
   const { policy, parameters, obs } = victim();
   const { value } = runtime
     .program("bench/objective", (inputs: Record<"params" | "obs" | "delta", Tensor>) => ({
-      value: mean(objectiveOf(policy, inputs.params, inputs.obs)(inputs.delta)),
+      value: mean(objectiveOf(policy, inputs.params, inputs.obs)(add(inputs.obs, inputs.delta))),
     }))
     .run({ params: f32([parameters.length], parameters), obs, delta });
   return [Number(value.data[0])];
@@ -96,16 +96,19 @@ function perturber(steps: number, stepSize: number): Case["setup"] {
 function program(steps: number, share: number): Case["setup"] {
   return (runtime) => {
     const { policy, parameters, obs } = victim();
-    const ascent = runtime.program("bench/ascent", (inputs: Record<"params" | "obs", Tensor>) => ({
-      delta: unrolledAscent({
-        objective: objectiveOf(policy, inputs.params, inputs.obs),
-        start: zerosLike(inputs.obs),
-        steps,
-        direction: "sign",
-        stepSize: share * EPSILON,
-        projection: { kind: "box", radius: EPSILON },
-      }),
-    }));
+    const ascent = runtime.program("bench/ascent", (inputs: Record<"params" | "obs", Tensor>) => {
+      const objective = objectiveOf(policy, inputs.params, inputs.obs);
+      let delta = zerosLike(inputs.obs);
+      for (let k = 0; k < steps; k++) {
+        const seen = add(inputs.obs, delta);
+        delta = ascentStep(delta, grad(sum(objective(seen)), seen), {
+          direction: "sign",
+          stepSize: share * EPSILON,
+          projection: { kind: "box", radius: EPSILON },
+        });
+      }
+      return { delta };
+    });
     const inputs = { params: f32([parameters.length], parameters), obs };
     return Object.assign(() => ascent.run(inputs).delta.data[0] as number, {
       check: () => reached(runtime, ascent.run(inputs).delta),

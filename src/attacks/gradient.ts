@@ -31,6 +31,7 @@ import {
   sub,
   sum,
   type Tensor,
+  zerosLike,
 } from "../tensor/index.js";
 import { AdaptiveSteps } from "./adaptive-steps.js";
 import { type AttackObjective, objectiveOf } from "./objectives.js";
@@ -144,9 +145,12 @@ export class GradientPerturber implements Perturber {
     if (stepRule !== "constant" || momentum > 0 || keep === "best")
       return this.#search(policy, norm, feed, start, rows);
     let current: NdArray = f32([fedRows(rows), policy.obsSize], start);
-    const program = this.#program(`climb ${norm}`, policy, (inputs) => this.#climb(policy, norm, inputs));
+    // On the clean observation, the first forward pass is the one that finds the favourite action.
+    let isClean = isZero(start);
     for (let done = 0; done < this.options.steps; done += this.#unrolled) {
-      current = program.run({ ...feed, delta: current }).delta!;
+      const program = this.#climbing(policy, norm, isClean);
+      current = program.run(isClean ? feed : { ...feed, delta: current }).delta!;
+      isClean = false;
     }
     // A single result need not be compared with anything.
     const value =
@@ -159,8 +163,8 @@ export class GradientPerturber implements Perturber {
     const { steps, stepSize, stepRule, momentum, keep } = this.options;
     const [fed, O] = [fedRows(rows), policy.obsSize];
     const evaluate = this.#program("slope", policy, (inputs) => {
-      const value = this.#objective(policy, inputs)(inputs.delta!);
-      return { value, slope: grad(sum(value), inputs.delta!) };
+      const { value, slope } = this.#objective(policy, inputs)(inputs.delta!);
+      return { value, slope: slope() };
     });
     const move = this.#move(norm);
     const { epsilon, scale } = feed;
@@ -195,25 +199,35 @@ export class GradientPerturber implements Perturber {
 
   #valueAt(policy: Policy, feed: Feed, delta: NdArray): Float32Array {
     const program = this.#program("value", policy, (inputs) => ({
-      value: this.#objective(policy, inputs)(inputs.delta!),
+      value: this.#objective(policy, inputs)(inputs.delta!).value,
     }));
     return program.run({ ...feed, delta }).value!.data as Float32Array;
   }
 
-  /** δ → δ after the unrolled steps. */
+  /** δ, or 0 where there is none, → δ after the unrolled steps. */
+  #climbing(policy: Policy, norm: Norm, isClean: boolean): AscentProgram {
+    if (!isClean)
+      return this.#program(`climb ${norm}`, policy, (inputs) => this.#climb(policy, norm, inputs));
+    return this.#program(
+      `climb ${norm} from 0`,
+      policy,
+      (inputs) => this.#climb(policy, norm, { ...inputs, delta: zerosLike(inputs.obs!) }),
+      [],
+    );
+  }
+
   #climb(policy: Policy, norm: Norm, inputs: Symbols): Symbols {
     const objective = this.#objective(policy, inputs);
     const rule = ruleOf(norm, inputs, this.options.stepSize);
     let delta = inputs.delta!;
     for (let k = 0; k < this.#unrolled; k++) {
-      // A sum, not a mean: rows are independent, and the gradient of each is its own.
-      delta = ascentStep(delta, grad(sum(objective(delta)), delta), rule);
+      delta = ascentStep(delta, objective(delta).slope(), rule);
     }
     return { delta };
   }
 
-  /** The objective [R] as a function of δ [R, O]. */
-  #objective(policy: Policy, inputs: Symbols): (delta: Tensor) => Tensor {
+  /** The objective [R] as a function of δ [R, O], and its gradient [R, O]. */
+  #objective(policy: Policy, inputs: Symbols): (delta: Tensor) => { value: Tensor; slope: () => Tensor } {
     const rows = policyInputs(inputs);
     // Incoming, and the same at every step: an attack never advances what the victim carries.
     const state = policyState(inputs);
@@ -221,15 +235,27 @@ export class GradientPerturber implements Perturber {
       policy.forward(inputs.parameters!, { ...rows, obs }, state).distribution;
     const favourite = stopGradient(distributionAt(rows.obs).mode());
     const { objective } = this.options;
-    return (delta) => objectiveOf(objective, policy.space, distributionAt(add(rows.obs, delta)), favourite);
+    return (delta) => {
+      // By what is seen, which is what it is by δ, and exists where δ is 0, too.
+      const seen = add(rows.obs, delta);
+      const value = objectiveOf(objective, policy.space, distributionAt(seen), favourite);
+      // A sum, not a mean: rows are independent, and the gradient of each is its own.
+      return { value, slope: () => grad(sum(value), seen) };
+    };
   }
 
-  #program(kind: string, policy: Policy, fn: (inputs: Symbols) => Symbols): AscentProgram {
+  /** @param points inputs that are points of the search */
+  #program(
+    kind: string,
+    policy: Policy,
+    fn: (inputs: Symbols) => Symbols,
+    points: readonly string[] = ["delta"],
+  ): AscentProgram {
     const programs = this.#programs.get(kind) ?? new WeakMap<Policy, AscentProgram>();
     this.#programs.set(kind, programs);
     let program = programs.get(policy);
     if (program === undefined) {
-      const freeRows = [...rowInputs(policy), "epsilon", "delta"];
+      const freeRows = [...rowInputs(policy), "epsilon", ...points];
       program = this.runtime.program<Feed, Symbols>(`attack/${this.name}`, (x) => fn(x as Symbols), {
         freeRows,
       });
@@ -278,6 +304,12 @@ function ruleOf(norm: Norm, { epsilon, scale }: Symbols, share: Operand): Ascent
     projection: { kind: "ball", radius: limit },
     scale: div(radius, limit),
   };
+}
+
+/** A loop: `every` takes ten times as long, which is much of FGSM. */
+function isZero(x: Float32Array): boolean {
+  for (let i = 0; i < x.length; i++) if (x[i] !== 0) return false;
+  return true;
 }
 
 function copyRow(from: Reached, to: Reached, r: number): void {

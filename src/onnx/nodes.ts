@@ -28,6 +28,10 @@ export function emitNodes(
   }
   const folded = foldedProducts(nodes, outputName);
   const products = new Set(folded.values());
+  const nameFor = rowSpreader(
+    emit,
+    nodes.filter((x) => !folded.has(x)),
+  );
   for (const x of nodes) {
     if (products.has(x)) continue;
     const product = folded.get(x);
@@ -40,7 +44,7 @@ export function emitNodes(
         nodes.filter((r) => r.inputs[0] === (x as Tensor)),
       );
     } else {
-      emitNode(emit, x, outputName.get(x));
+      emitNode(emit, x, nameFor, outputName.get(x));
     }
   }
 }
@@ -88,7 +92,50 @@ const ALIASES: ReadonlySet<Operator> = new Set(["stopGradient", "withDerivative"
 /** Whether a node of its own computes the value, whose output can be called as one likes. */
 export const carriesName = (x: Tensor): boolean => onnxForms[x.op] !== null || x.op === "part";
 
-function emitNode(emit: Emitter, x: Tensor, outputName: string | undefined): void {
+/** Elementwise operations on one matrix from which a row that all of them need is repeated once for all. */
+const SHARED_USES = 3;
+/** Matrices that are worth it: of at least so many rows, none longer than that. */
+const [MANY_ROWS, SHORT_ROW] = [64, 64];
+
+/**
+ * The name under which an operation takes its operand. The engine repeats a short row for every row of a matrix, one by
+ * one, in each operation; where several do that with the same row (attacks that normalise observations, step after
+ * step), it is repeated once.
+ */
+function rowSpreader(emit: Emitter, nodes: readonly Tensor[]): (operand: Tensor, x: Tensor) => string {
+  const keyOf = (operand: Tensor, { op, shape }: Tensor): string | undefined => {
+    const [rows, columns] = shape as readonly [Dim, number];
+    const isMatrix = shape.length === 2 && (rows === FREE || rows >= MANY_ROWS) && columns <= SHORT_ROW;
+    const isRow = operand.shape.at(-1) === columns && operand.shape.slice(0, -1).every((d) => d === 1);
+    const isArithmetic = op === "add" || op === "sub" || op === "mul" || op === "div";
+    return isArithmetic && isMatrix && isRow && columns > 1 ? `${operand.id} ${shape}` : undefined;
+  };
+  const uses = new Map<string, number>();
+  for (const x of nodes) {
+    for (const operand of x.inputs) {
+      const key = keyOf(operand, x);
+      if (key !== undefined) uses.set(key, (uses.get(key) ?? 0) + 1);
+    }
+  }
+  const wide = new Map<string, string>();
+  return (operand, x) => {
+    const key = keyOf(operand, x);
+    if (key === undefined || uses.get(key)! < SHARED_USES) return emit.name(operand);
+    const known = wide.get(key);
+    if (known !== undefined) return known;
+    const name = emit.fresh(`${emit.name(operand)}_rows`);
+    emit.node("Expand", [emit.name(operand), emit.shape(x.shape)], [name]);
+    wide.set(key, name);
+    return name;
+  };
+}
+
+function emitNode(
+  emit: Emitter,
+  x: Tensor,
+  nameFor: (operand: Tensor, x: Tensor) => string,
+  outputName: string | undefined,
+): void {
   if (emit.has(x)) return;
   if (isOp(x, "input")) {
     throw new TensorError(
@@ -105,7 +152,7 @@ function emitNode(emit: Emitter, x: Tensor, outputName: string | undefined): voi
   } else {
     const form = onnxForms[x.op] as OnnxForm<Operator>;
     const out = outputName ?? emit.fresh(given ?? `_${x.id}_${x.op}`);
-    const inputs = x.inputs.map((input) => emit.name(input));
+    const inputs = x.inputs.map((input) => nameFor(input, x));
     form!(emit, { inputs, attrs: x.attrs, x, out });
     emit.alias(x, out);
   }

@@ -1,5 +1,4 @@
 import {
-  and,
   cast,
   div,
   equal,
@@ -109,17 +108,8 @@ export const gradientRules: { readonly [O in Operator]: GradientRule<O> } = {
   // erf' = 2/√π e^(−x²)
   erf: (y, d) => [() => mul(d, mul(exp(neg(mul(inputOf(y), inputOf(y)))), 2 / Math.sqrt(Math.PI)))],
   not: null,
-  // 1 on the bounds: a value projected onto its bound can still move back
-  clip: (y, d) => [
-    () => {
-      const x = inputOf(y);
-      const { low, high } = y.attrs;
-      if (low === -Infinity && high === Infinity) return d;
-      if (low === -Infinity) return where(lessEqual(x, high), d, 0);
-      if (high === Infinity) return where(greaterEqual(x, low), d, 0);
-      return where(and(greaterEqual(x, low), lessEqual(x, high)), d, 0);
-    },
-  ],
+  // 1 where nothing was cut off, the bounds included: a value projected onto its bound can still move back
+  clip: (y, d) => [() => where(equal(value(y), inputOf(y)), d, 0)],
   cast: (y, d) => {
     const { dtype } = inputOf(y);
     return [isFloat(dtype) && isFloat(y.attrs.to) ? () => cast(d, dtype) : null];

@@ -1,5 +1,5 @@
 import { cast, mul } from "./elementwise.js";
-import { apply, constantNumber, filled, type Tensor } from "./graph.js";
+import { apply, constantNumber, filled, isOp, type Tensor } from "./graph.js";
 import { reshape } from "./movement.js";
 import { FREE, type ReductionOperator } from "./operators.js";
 import { isFloat, normalizeAxes, normalizeAxis, reducedShape } from "./shape.js";
@@ -29,6 +29,11 @@ function reduction(op: ReductionOperator, x: Tensor, axes: Axes | undefined, kee
   if (op === "sum" && x.op === "sum" && list.length === x.shape.length && !keepDims) {
     const inner = x.inputs[0]!;
     return apply(op, [inner], { axes: normalizeAxes(op, undefined, inner.shape.length), keepDims });
+  }
+  // A row with a single entry that is not 0 sums to it.
+  if (op === "sum" && isOp(x, "scatterElements") && list.length === 1 && list[0] === x.attrs.axis) {
+    const updates = x.inputs[0]!;
+    if (updates.shape[x.attrs.axis] === 1) return reshape(updates, out);
   }
   return apply(op, [x], { axes: list, keepDims });
 }
