@@ -50,6 +50,7 @@ export const environmentCases: readonly EnvironmentCase[] = [
   randomPlay("simple_speaker_listener", "mpe/simple_speaker_listener_v4", {}),
   randomPlay("lbf-8x8-2p-3f", "lbf/Foraging-8x8-2p-3f-v3", {}),
   randomPlay("lbf-10x10-5p-10f-coop", "lbf/Foraging-10x10-5p-10f-coop-v3", {}),
+  randomPlay("pursuit", "pursuit/pursuit_v5", {}),
   randomPlay("simple_reference", "mpe/simple_reference_v3", {}),
   randomPlay("simple_crypto", "mpe/simple_crypto_v3", {}),
   randomPlay("simple_world_comm", "mpe/simple_world_comm_v3", {}),

@@ -63,6 +63,7 @@ export const suites: Readonly<Record<string, Suite>> = {
         name,
         peers: { grid: name, jumanji: name },
       })),
+      { name: "pursuit", peers: { grid: "pursuit" } },
     ],
   },
   train: {
