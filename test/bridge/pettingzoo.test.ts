@@ -56,7 +56,7 @@ describe("an environment in another process", () => {
       ["hopper", ["hopper_0", "hopper_1"], 2, true],
       ["drifter", ["drifter_0"], 1, false],
     ]);
-    expect(spec.groups[1]!.action).toEqual({ kind: "box", low: [-1, -Infinity], high: [1, Infinity] });
+    expect(spec.groups[1]!.action).toEqual({ kind: "box", low: [-1, -2], high: [1, 2] });
     expect(spec.groups[1]!.features[0]).toMatchObject({ low: -Infinity, high: Infinity });
     expect(spec).toMatchObject({ stateSize: 3, maxSteps: null, capabilities: { saveState: false } });
     expect(spec.versions).toEqual({ python: "3.0.0", game: "1.0" });

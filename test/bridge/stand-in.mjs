@@ -115,12 +115,12 @@ const SPEC = {
       name: "drifter",
       agents: ["drifter_0"],
       features: [observation(1, null, null)],
-      action: { kind: "box", low: [-1, null], high: [1, null] },
+      action: { kind: "box", low: [-1, -2], high: [1, 2] },
       hasActionMask: false,
     },
   ],
   stateSize: 3,
-  versions: { python: "3.0.0", game: process.env.STAND_IN_VERSION ?? "1.0" },
+  versions: { python: "3.0.0", game: "1.0" },
 };
 
 function game() {
