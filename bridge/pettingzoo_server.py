@@ -442,8 +442,10 @@ class Copies:
 def last_line(error):
     """What a traceback ends with, and where in the environment it was raised."""
     text = traceback.format_exception_only(type(error), error)[-1].strip()
-    frames = traceback.extract_tb(error.__traceback__)
-    if not frames or os.path.abspath(frames[-1].filename) == os.path.abspath(__file__):
+    # Python's own import machinery is no place to look at.
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<")]
+    ours = (os.path.abspath(__file__), importlib.__file__)
+    if not frames or os.path.abspath(frames[-1].filename) in ours:
         return text
     return f"{text} ({os.path.basename(frames[-1].filename)}, line {frames[-1].lineno})"
 
