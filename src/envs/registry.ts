@@ -33,6 +33,7 @@ import { simpleSpeakerListener } from "./mpe/simple-speaker-listener.js";
 import { simpleSpread } from "./mpe/simple-spread.js";
 import { simpleTag } from "./mpe/simple-tag.js";
 import { simpleWorldComm } from "./mpe/simple-world-comm.js";
+import { artPursuit, pursuit } from "./pursuit/index.js";
 import { sumoPoint } from "./sumo/point.js";
 
 const definitions: readonly EnvironmentDefinition[] = [
@@ -49,6 +50,8 @@ const definitions: readonly EnvironmentDefinition[] = [
   continuousPredPrey,
   foraging,
   batpalForaging,
+  pursuit,
+  artPursuit,
   matrix,
   rockPaperScissors,
   climbing,
@@ -79,7 +82,11 @@ export class EnvironmentRegistry extends Registry<EnvironmentDefinition> {
       const match = /^(.*)_v(\d+)$/.exec(id);
       if (match === null) continue;
       const version = Number(match[2]);
-      if (version > (newest.get(match[1])?.version ?? -1)) newest.set(match[1], { version, id });
+      // Where a family is named after its only game, its name alone will do: "pursuit".
+      const [family, name] = match[1].split("/");
+      for (const alias of family === name ? [match[1], family] : [match[1]]) {
+        if (version > (newest.get(alias)?.version ?? -1)) newest.set(alias, { version, id });
+      }
     }
     this.families = families;
     this.#newest = new Map([...newest].map(([name, { id }]) => [name, id]));

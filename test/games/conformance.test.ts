@@ -81,6 +81,11 @@ const variants: Readonly<Record<string, readonly Record<string, unknown>[]>> = {
     { actionMask: false, timeLimitAs: "terminated", maxEpisodeSteps: 7, normalizeReward: false },
     { minPlayerLevel: [1, 3], maxPlayerLevel: [2, 3], minFoodLevel: [1, 2, 4], maxFoodLevel: [1, 5, 4] },
   ],
+  "pursuit/pursuit_v5": [
+    { width: 7, height: 6, pursuers: 3, evaders: 2, maxCycles: 40, sharedReward: false },
+    { obsRange: 4, surround: false, catchers: 1, maxCycles: 30, constraintWindow: 0.8, evaders: 6 },
+    { obsRange: 1, width: 12, height: 9, pursuers: 2, evaders: 9, freezeEvaders: true, maxCycles: 20 },
+  ],
 };
 
 describe("every registered environment keeps the contract", () => {

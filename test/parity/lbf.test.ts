@@ -5,6 +5,7 @@ import { RandomStream } from "../../src/core/random.js";
 import { sampleActions } from "../../src/env/spaces.js";
 import { createEnvironment } from "../../src/envs/registry.js";
 import { load, parametersOf, replay } from "./lbf-replay.js";
+import { deviation, meanDifference } from "./statistics.js";
 
 const folder = new URL("fixtures/lbf/", import.meta.url);
 const names = readdirSync(folder)
@@ -85,26 +86,6 @@ function rowsOf(array: NdArray<"int32">, e: number): number[][] {
   return Array.from({ length: n }, (_, k) => [...array.data.subarray((e * n + k) * 3, (e * n + k) * 3 + 3)]);
 }
 
-/**
- * Two-sample χ² statistic of counts, values seen fewer than ten times left out, as a standard normal number: Wilson and
- * Hilferty 1931, (χ²/k)^(1/3) ~ N(1 − 2/9k, 2/9k) at k degrees of freedom.
- */
-function deviation(a: Readonly<Record<string, number>>, b: Readonly<Record<string, number>>): number {
-  const keys = [...new Set([...Object.keys(a), ...Object.keys(b)])].filter(
-    (k) => (a[k] ?? 0) + (b[k] ?? 0) >= 10,
-  );
-  const k = keys.length - 1;
-  if (k === 0) return 0;
-  const total = (counts: Readonly<Record<string, number>>) =>
-    keys.reduce((sum, key) => sum + (counts[key] ?? 0), 0);
-  const ratio = Math.sqrt(total(b) / total(a));
-  const chi2 = keys.reduce((sum, key) => {
-    const [x, y] = [a[key] ?? 0, b[key] ?? 0];
-    return sum + (ratio * x - y / ratio) ** 2 / (x + y);
-  }, 0);
-  return (Math.cbrt(chi2 / k) - (1 - 2 / (9 * k))) / Math.sqrt(2 / (9 * k));
-}
-
 describe("resets and uniform random play", () => {
   const { results } = JSON.parse(
     readFileSync(new URL("reset-stats.json", folder), "utf8"),
@@ -149,9 +130,6 @@ describe("resets and uniform random play", () => {
       // their χ² smaller, not larger.
       expect(deviation(counts[name], theirs), name).toBeLessThan(4);
     }
-    const mean = returns.reduce((a, b) => a + b, 0) / copies;
-    const variance = returns.reduce((sum, x) => sum + (x - mean) ** 2, 0) / (copies - 1);
-    const z = (mean - recorded.mean) / Math.sqrt(variance / copies + recorded.standardError ** 2);
-    expect(Math.abs(z)).toBeLessThan(4);
+    expect(Math.abs(meanDifference(returns, recorded.mean, recorded.standardError))).toBeLessThan(4);
   });
 });
