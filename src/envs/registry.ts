@@ -24,6 +24,7 @@ import {
 import { batpalForaging, foraging, foragingTasks } from "./lbf/index.js";
 import { continuousPredPrey } from "./mpe/continuous-pred-prey.js";
 import { independentSpread } from "./mpe/independent-spread.js";
+import { meanFieldSpread } from "./mpe/mean-field-spread.js";
 import { simple } from "./mpe/simple.js";
 import { simpleAdversary } from "./mpe/simple-adversary.js";
 import { simpleCrypto } from "./mpe/simple-crypto.js";
@@ -48,6 +49,7 @@ const definitions: readonly EnvironmentDefinition[] = [
   simple,
   independentSpread,
   continuousPredPrey,
+  meanFieldSpread,
   foraging,
   batpalForaging,
   pursuit,

@@ -75,6 +75,12 @@ const variants: Readonly<Record<string, readonly Record<string, unknown>[]>> = {
     { predators: 6, prey: 2, obstacles: 4, preyScore: "sum", viewRadius: null },
     { predators: 1, obstacles: 0, preyCandidates: 3, integration: "positionFirst", maxCycles: 9 },
   ],
+  "mpe/mean_field_spread_v0": [
+    { agents: 60, meanField: "moments", maxCycles: 8, neighbors: 0 },
+    { agents: 6, meanField: "histogram", histogramBins: 3, continuousActions: true, maxCycles: 8 },
+    { agents: 1, meanField: "moments", rewardScale: "perAgent", rewardProfile: "picN6", maxCycles: 8 },
+    { agents: 4, meanField: "moments", continuousActions: true, placement: "uniform", neighbors: 9 },
+  ],
   "lbf/foraging_v3": [
     { gridObservation: true, sight: 2, globalState: "field", maxEpisodeSteps: 12 },
     { rows: 10, cols: 7, players: 4, food: 6, sight: 3, observeAgentLevels: false, penalty: 0.5 },

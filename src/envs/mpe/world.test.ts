@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { RandomStream } from "../../core/random.js";
 import { type AgentBody, type Body, ParticleWorld, type WorldConstants } from "./world.js";
 
 interface Reference {
@@ -124,5 +125,55 @@ describe("the particle world", () => {
     const sum = (offset: number) =>
       [0, 2, 4].reduce((total, k) => total + particles.velocity.data[k + offset], 0);
     expect(Math.abs(sum(0)) + Math.abs(sum(1))).toBeLessThan(1e-12);
+  });
+
+  it.each([50, 120])("moves %d agents in the plane as all pairs would, to 1e-12", (agents) => {
+    // Copies from a crowd to far apart: in some pairs are looked up, in some all are tried.
+    const copies = 12;
+    const constants = { dt: 0.1, damping: 0.25, contactForce: 100, contactMargin: 0.001 };
+    const bodies = Array.from({ length: agents }, (_, i) => ({
+      size: i % 3 === 0 ? 0.15 : 0.1,
+      collides: true,
+      movable: true,
+      mass: 1,
+      maxSpeed: Number.POSITIVE_INFINITY,
+    }));
+    const particles = new ParticleWorld(copies, bodies, [{ size: 0.05, collides: false }], constants);
+    const stream = RandomStream.from(4, "world");
+    const width = 2 * (agents + 1);
+    for (let k = 0; k < copies * width; k++) {
+      const range = 0.5 + Math.floor(k / width);
+      particles.position.data[k] = stream.uniformIn(-range, range);
+    }
+    const before = particles.position.data.slice();
+    let pushed = 0;
+    for (let t = 0; t < 2; t++) {
+      const position = particles.position.data.slice();
+      const velocity = particles.velocity.data.slice();
+      particles.step();
+      for (let e = 0; e < copies; e++) {
+        const expected = referenceStep(
+          {
+            position: [...position.subarray(e * width, (e + 1) * width)],
+            velocity: [...velocity.subarray(2 * e * agents, 2 * (e + 1) * agents)],
+          },
+          new Array(2 * agents).fill(0),
+          bodies,
+          [{ size: 0.05, collides: false }],
+          constants,
+        );
+        for (const [k, x] of expected.velocity.entries()) {
+          const got = particles.velocity.data[2 * e * agents + k];
+          expect(Math.abs(got - x)).toBeLessThanOrEqual(1e-12 * (1 + Math.abs(x)));
+          if (got !== 0) pushed++;
+        }
+        for (const [k, x] of expected.position.entries()) {
+          const got = particles.position.data[e * width + k];
+          expect(Math.abs(got - x)).toBeLessThanOrEqual(1e-12 * (1 + Math.abs(x)));
+        }
+      }
+    }
+    expect(pushed).toBeGreaterThan(500);
+    expect(particles.position.data).not.toEqual(before);
   });
 });

@@ -14,6 +14,7 @@
  * Differs from MPE2 where two centres coincide (d < 1e-12): no force instead of NaN.
  */
 import { type NdArray, zeros } from "../../core/array.js";
+import { PointGrid } from "./point-grid.js";
 
 /** What is the same for all bodies. Defaults are MPE2's. */
 export interface WorldConstants {
@@ -52,6 +53,10 @@ export interface AgentBody extends Body {
  * (deep overlap) softplus(x) = x to double precision, since log1p(e^(−x)) < 5·10⁻¹⁸.
  */
 const SATURATION = 40;
+/** From so many colliding agents on, pairs are looked up in a grid where that spares most of them. */
+const MANY = 50;
+/** Share of the plane that a look-up may cover before all pairs are cheaper. */
+const CROWDED = 0.25;
 
 /** State and dynamics of E copies of one world; entities are agents in index order, then landmarks. */
 export class ParticleWorld {
@@ -78,6 +83,9 @@ export class ParticleWorld {
   /** [agents + landmarks, 2] force on each entity of the copy at hand; landmarks' entries are never read */
   readonly #force: Float64Array;
   readonly #reach: number;
+  /** of the agents, where there are many and nothing else collides; else null */
+  readonly #grid: PointGrid | null;
+  readonly #largest: number;
 
   constructor(
     copies: number,
@@ -103,6 +111,9 @@ export class ParticleWorld {
     // The bound above scales with the constants: keep the neglected force below 4.3·10⁻¹⁹ whatever they are.
     const scale = (constants.contactForce * constants.contactMargin) / 0.1;
     this.#reach = constants.contactMargin * (SATURATION + Math.max(0, Math.log(scale)));
+    const agentsAlone = this.#colliders.length === agents.length && this.#collidingAgents === agents.length;
+    this.#largest = Math.max(0, ...this.#radii);
+    this.#grid = agentsAlone && agents.length >= MANY ? new PointGrid(agents.length) : null;
   }
 
   /** One step of every copy. Allocates nothing. */
@@ -120,10 +131,9 @@ export class ParticleWorld {
   }
 
   #addContacts(e: number): void {
-    const { contactForce, contactMargin } = this.#constants;
+    if (this.#grid !== null && this.#addContactsNearby(e, this.#grid)) return;
     const colliders = this.#colliders;
     const radii = this.#radii;
-    const force = this.#force;
     const p = this.position.data;
     const base = e * (this.agentCount + this.landmarkCount) * 2;
     const reach = this.#reach;
@@ -141,20 +151,55 @@ export class ParticleWorld {
         const touch = radius + radii[j];
         const d2 = dx * dx + dy * dy;
         // Almost all pairs end here, without a root or an exponential.
-        if (d2 > (touch + reach) * (touch + reach)) continue;
-        const d = Math.sqrt(d2);
-        if (d < 1e-12) continue;
-        const x = (touch - d) / contactMargin;
-        const softplus = x > SATURATION ? x : Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
-        const depth = softplus * contactMargin;
-        const fx = ((contactForce * dx) / d) * depth;
-        const fy = ((contactForce * dy) / d) * depth;
-        force[a] += fx;
-        force[a + 1] += fy;
-        force[b] -= fx;
-        force[b + 1] -= fy;
+        if (d2 <= (touch + reach) * (touch + reach)) this.#push(a, b, dx, dy, d2, touch);
       }
     }
+  }
+
+  /**
+   * The same pairs in the same order, so that sums come out the same to the last bit, without looking at most of the
+   * others.
+   * @returns false, and nothing is done, where that would spare little
+   */
+  #addContactsNearby(e: number, grid: PointGrid): boolean {
+    const radii = this.#radii;
+    const p = this.position.data;
+    const base = e * (this.agentCount + this.landmarkCount) * 2;
+    const reach = this.#reach;
+    const far = (2 * this.#largest + reach) * (1 + 1e-12);
+    grid.build(p, base, this.agentCount);
+    if (grid.share(far) > CROWDED) return false;
+    for (let i = 0; i < this.agentCount; i++) {
+      const ax = p[base + 2 * i];
+      const ay = p[base + 2 * i + 1];
+      const found = grid.within(ax, ay, far, i);
+      for (let k = 0; k < found; k++) {
+        const j = grid.order[k];
+        const dx = ax - p[base + 2 * j];
+        const dy = ay - p[base + 2 * j + 1];
+        const touch = radii[i] + radii[j];
+        const d2 = dx * dx + dy * dy;
+        if (d2 <= (touch + reach) * (touch + reach)) this.#push(2 * i, 2 * j, dx, dy, d2, touch);
+      }
+    }
+    return true;
+  }
+
+  /** Contact force between the entities at offsets a and b, whose centres are (dx, dy), d² = d2, apart. */
+  #push(a: number, b: number, dx: number, dy: number, d2: number, touch: number): void {
+    const { contactForce, contactMargin } = this.#constants;
+    const force = this.#force;
+    const d = Math.sqrt(d2);
+    if (d < 1e-12) return;
+    const x = (touch - d) / contactMargin;
+    const softplus = x > SATURATION ? x : Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
+    const depth = softplus * contactMargin;
+    const fx = ((contactForce * dx) / d) * depth;
+    const fy = ((contactForce * dy) / d) * depth;
+    force[a] += fx;
+    force[a + 1] += fy;
+    force[b] -= fx;
+    force[b + 1] -= fy;
   }
 
   #integrate(e: number): void {
