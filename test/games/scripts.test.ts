@@ -13,6 +13,11 @@ import { runtime } from "../support/rollouts.js";
 const variants: Readonly<Record<string, readonly Record<string, unknown>[]>> = {
   "mpe/simple_spread_v3": [{ continuousActions: true }, { agents: 4, landmarkNeighbors: 2 }],
   "mpe/simple_speaker_listener_v4": [{ continuousActions: true }],
+  "lbf/foraging_v3": [
+    { gridObservation: true, sight: 3 },
+    { forceCoop: true, actionMask: false },
+  ],
+  "pursuit/pursuit_v5": [{ maxCycles: 100, obsRange: 9, freezeEvaders: true }],
 };
 
 const scripted = [...environments.entries()].flatMap(([id, { scripts = {} }]) =>
@@ -21,14 +26,17 @@ const scripted = [...environments.entries()].flatMap(([id, { scripts = {} }]) =>
   ),
 );
 
-function meanReturn(id: string, parameters: Record<string, unknown>, team: Players): Promise<number> {
+/** Over some 10,000 steps: 200 episodes where they are short. */
+async function meanReturn(id: string, parameters: Record<string, unknown>, team: Players): Promise<number> {
+  const { spec } = await createEnvironment(id, parameters, { copies: 1 });
+  const episodes = Math.min(200, Math.ceil(10_000 / (spec.maxSteps ?? 50)));
   return evaluate({
     runtime,
     createEnvironment: (copies, more = {}) => createEnvironment(id, parameters, { copies, ...more }),
     team,
     adversary: null,
     threat: null,
-    episodes: 200,
+    episodes,
     seed: 0,
     labels: { team: "", adversary: "" },
   }).then(({ returns }) => returns.reduce((a, b) => a + b, 0) / returns.length);

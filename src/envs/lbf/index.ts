@@ -4,6 +4,7 @@ import type { EnvironmentDefinition, EnvironmentFamily } from "../../env/contrac
 import { completeParameters, defineEnvironment, withDefaults } from "../../env/definition.js";
 import { Foraging } from "./foraging.js";
 import { layOut, type Parameters, shape } from "./parameters.js";
+import { gather } from "./scripts.js";
 
 const SOURCE = "lbforaging 2.0.0; checked step by step against recordings of it";
 
@@ -12,6 +13,7 @@ export const foraging = defineEnvironment({
   summary: "Players of different levels collect foods that they often can only lift together.",
   source: SOURCE,
   parameters: shape,
+  scripts: { gather },
   create: (p, options) => new Foraging("lbf/foraging_v3", p, options),
 });
 
@@ -28,6 +30,7 @@ function preset(
     source,
     presetOf: foraging.id,
     parameters: withDefaults(shape, defaults),
+    scripts: { gather },
     create: (p, options) => new Foraging(id, p as Parameters, options),
   });
 }

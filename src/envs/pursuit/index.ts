@@ -2,12 +2,14 @@
 import { defineEnvironment, withDefaults } from "../../env/definition.js";
 import { shape } from "./parameters.js";
 import { Pursuit } from "./pursuit.js";
+import { hunt } from "./scripts.js";
 
 export const pursuit = defineEnvironment({
   id: "pursuit/pursuit_v5",
   summary: "Pursuers surround evaders that move at random around a building.",
   source: "PettingZoo 1.27 pursuit_v5; checked step by step against recordings of it",
   parameters: shape,
+  scripts: { hunt },
   create: (p, options) => new Pursuit("pursuit/pursuit_v5", p, options),
 });
 
@@ -21,5 +23,6 @@ export const artPursuit = defineEnvironment({
   presetOf: pursuit.id,
   source: "Nika et al. 2025 (ART), appendix C.3; PettingZoo 1.27 pursuit_v5",
   parameters: withDefaults(shape, { tagReward: 0 }),
+  scripts: { hunt },
   create: (p, options) => new Pursuit("pursuit/art_v0", p, options),
 });
