@@ -89,9 +89,7 @@ export const foragingTasks: EnvironmentFamily = {
     layOut(id, complete);
     const { rows, cols, sight } = complete;
     if (sight !== null && sight > Math.max(rows, cols)) {
-      throw new UserError(
-        `environment "${name}": got a sight of ${sight}, expected at most the field's size.`,
-      );
+      throw new UserError(`"${name}": got a sight of ${sight}, expected at most the field's size.`);
     }
     const summary = `Level-Based Foraging: ${complete.players} players, ${complete.food} foods on ${rows} × ${cols} cells.`;
     return preset(id, summary, SOURCE, defaults);
@@ -103,7 +101,7 @@ function readTask(name: string): Partial<Parameters> {
   const text = name.slice(PREFIX.length).replace(/^foraging-/i, "");
   const version = /-v(\d+)$/.exec(text);
   if (version !== null && version[1] !== "3") {
-    throw new UserError(`environment "${name}": got version ${version[1]}, expected -v3.`);
+    throw new UserError(`"${name}": got version ${version[1]}, expected -v3.`);
   }
   const out: Partial<Parameters> = {};
   for (const part of (version === null ? text : text.slice(0, version.index)).split("-")) {
@@ -111,20 +109,18 @@ function readTask(name: string): Partial<Parameters> {
       ([match]) => match !== null,
     );
     if (found === undefined) {
-      throw new UserError(`environment "${name}": unknown part "${part}", expected ${PATTERN}.`);
+      throw new UserError(`"${name}": unknown part "${part}", expected ${PATTERN}.`);
     }
     const set = found[1](...found[0]!.slice(1).map(Number));
     if (Object.keys(set).some((key) => key in out)) {
-      throw new UserError(
-        `environment "${name}": "${part}" says again what another part says, expected ${PATTERN}.`,
-      );
+      throw new UserError(`"${name}": "${part}" says again what another part says, expected ${PATTERN}.`);
     }
     Object.assign(out, set);
   }
   const missing = (["rows", "players", "food"] as const).find((key) => !(key in out));
   if (missing !== undefined) {
     const what = { rows: "the field's size", players: "the number of players", food: "the number of foods" };
-    throw new UserError(`environment "${name}": ${what[missing]} is missing, expected ${PATTERN}.`);
+    throw new UserError(`"${name}": ${what[missing]} is missing, expected ${PATTERN}.`);
   }
   return out;
 }
