@@ -114,6 +114,9 @@ function tryProvider(
 
 function loadEngine(logSeverity: number): { readonly InferenceSession: Binding.InferenceSessionConstructor } {
   const require = createRequire(import.meta.url);
+  // Otherwise the engine gives this machine an id in the user's cache, records every session beside it to send home,
+  // and keeps a few kilobytes for each. It looks when it is loaded; whoever wants the records sets the variable to 0.
+  process.env.ORT_DISABLE_TELEMETRY ??= "1";
   try {
     const { binding, initOrt } = require(`${ENGINE}/dist/binding.js`);
     // Messages that belong to no session obey a setting of their own, read once for the whole process.
