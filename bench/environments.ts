@@ -54,4 +54,9 @@ export const environmentCases: readonly EnvironmentCase[] = [
   randomPlay("simple_reference", "mpe/simple_reference_v3", {}),
   randomPlay("simple_crypto", "mpe/simple_crypto_v3", {}),
   randomPlay("simple_world_comm", "mpe/simple_world_comm_v3", {}),
+  randomPlay("independent_spread", "mpe/independent_spread_v0", {}),
+  randomPlay("continuous_pred_prey", "mpe/continuous_pred_prey_v0", {}),
+  ...[3, 15, 30, 100, 200].map((agents) =>
+    randomPlay(`mean_field_spread N=${agents}`, "mpe/mean_field_spread_v0", { agents }),
+  ),
 ];

@@ -59,6 +59,8 @@ export const suites: Readonly<Record<string, Suite>> = {
           peers: { mpe2: name, jaxmarl: name },
         }),
       ),
+      ...["independent_spread", "continuous_pred_prey"].map((name): Row => ({ name, peers: {} })),
+      ...[3, 15, 30, 100, 200].map((n): Row => ({ name: `mean_field_spread N=${n}`, peers: {} })),
       ...["lbf-8x8-2p-3f", "lbf-10x10-5p-10f-coop"].map((name) => ({
         name,
         peers: { grid: name, jumanji: name },

@@ -55,6 +55,17 @@ describe("a random stream", () => {
     },
   );
 
+  it("fills arrays with uniform numbers as single draws would", () => {
+    const stream = RandomStream.from(10);
+    const other = RandomStream.from(10);
+    const filled = new Float64Array(300).fill(7);
+    stream.fillUniform(filled, 20, 290, -3, 0.1);
+    expect(filled).toEqual(filled.map((_, k) => (k < 20 || k >= 290 ? 7 : other.uniformIn(-3, 0.1))));
+    stream.fillUniform(filled, 0, 300);
+    expect(filled).toEqual(filled.map(() => other.uniform()));
+    expect(stream.state).toEqual(other.state);
+  });
+
   it.each([0, -1, Number.NaN, 2 ** 32 + 1])("refuses to draw integers below %d", (n) => {
     const stream = RandomStream.from(0);
     const message = `int(n): got ${n}, expected 1 ≤ n ≤ 2³²`;

@@ -110,7 +110,7 @@ class ContinuousPredPrey extends BatchedEnvironment {
       Array(p.obstacles).fill({ size: p.obstacleSize, collides: true }),
       p,
     );
-    this.#escape = new Escape(p.preyCandidates, p.preyScore);
+    this.#escape = new Escape(p.preyCandidates, p.preyScore, p.predatorSize, p.preySize);
     this.#tally = zeros("float64", [this.copies, 2]);
   }
 
@@ -141,14 +141,15 @@ class ContinuousPredPrey extends BatchedEnvironment {
 
   /** Let prey, agent i of copy e, decide. */
   #flee(e: number, i: number): void {
-    const { predators, prey, obstacles, predatorSize, preySize, preyGain } = this.#p;
+    const { predators, prey, obstacles, preyGain } = this.#p;
     const agents = predators + prey;
     const base = e * (agents + obstacles) * 2;
-    const chosen = this.#escape;
     const p = this.#world.position.data;
-    chosen.find(p, base, i, predators, agents, predatorSize, preySize, this.streams[e].opponent);
-    this.#world.control[(e * agents + i) * 2] = chosen.x * preyGain;
-    this.#world.control[(e * agents + i) * 2 + 1] = chosen.y * preyGain;
+    const draws = this.streams[e].opponent;
+    this.#escape.find(p, base, i, predators, agents, draws);
+    const { found } = this.#escape;
+    this.#world.control[(e * agents + i) * 2] = found[0] * preyGain;
+    this.#world.control[(e * agents + i) * 2 + 1] = found[1] * preyGain;
   }
 
   /** Overlapping pairs of prey and predator. */

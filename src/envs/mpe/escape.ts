@@ -3,6 +3,7 @@
  *
  * Source: oxwhirl/facmac, src/envs/particle/scenarios/continuous_pred_prey_3a.py (`prey_policy`).
  */
+import type { RandomStream } from "../../core/random.js";
 
 /** "min": as far as possible from the nearest predator; "sum": from everybody, along a way that is free. */
 export type EscapeScore = "min" | "sum";
@@ -14,17 +15,21 @@ const BLOCKED = -9999999;
 
 /** Finds escapes. Scratch memory of one environment; allocates nothing. */
 export class Escape {
-  /** the last escape found: offset from the prey, or (0, 0) if there is none */
-  x = 0;
-  y = 0;
+  /** [2] the last escape found: offset from the prey, or (0, 0) if there is none */
+  readonly found = new Float64Array(2);
   readonly #score: EscapeScore;
   readonly #length: Float64Array;
   readonly #cos: Float64Array;
   readonly #sin: Float64Array;
   readonly #scores: Float32Array;
 
-  constructor(candidates: number, score: EscapeScore) {
+  readonly #predatorSize: number;
+  readonly #preySize: number;
+
+  constructor(candidates: number, score: EscapeScore, predatorSize: number, preySize: number) {
     this.#score = score;
+    this.#predatorSize = predatorSize;
+    this.#preySize = preySize;
     this.#length = new Float64Array(candidates);
     this.#cos = new Float64Array(candidates);
     this.#sin = new Float64Array(candidates);
@@ -32,11 +37,11 @@ export class Escape {
   }
 
   /**
-   * Draw candidates uniformly from the unit disc around the prey and keep the best as (x, y), in float32.
+   * Draw candidates uniformly from the unit disc around the prey and keep the best in `found`, in float32.
    *
    * @param p positions; agent j lies at p[base + 2j], p[base + 2j + 1]: predators first, then prey
    * @param self index of the prey
-   * @param draws [0, 1), first one per candidate for its distance, then one for its direction
+   * @param draws first one number per candidate for its distance, then one for its direction
    */
   find(
     p: Float64Array,
@@ -44,21 +49,21 @@ export class Escape {
     self: number,
     predators: number,
     agents: number,
-    predatorSize: number,
-    preySize: number,
-    draws: { uniform(): number },
+    draws: RandomStream,
   ): void {
     const length = this.#length;
     const scores = this.#scores;
     const count = length.length;
-    for (let k = 0; k < count; k++) length[k] = Math.sqrt(draws.uniform());
+    draws.fillUniform(length, 0, count);
+    draws.fillUniform(this.#cos, 0, count);
     for (let k = 0; k < count; k++) {
-      const angle = Math.PI * (2 * draws.uniform());
+      length[k] = Math.sqrt(length[k]);
+      const angle = Math.PI * (2 * this.#cos[k]);
       this.#cos[k] = Math.cos(angle);
       this.#sin[k] = Math.sin(angle);
     }
     scores.fill(0);
-    const touch = predatorSize + preySize;
+    const touch = this.#predatorSize + this.#preySize;
     if (this.#score === "min") {
       const nearest = nearestOf(p, base, self, predators);
       for (let a = 0; a < predators; a++) this.#judge(p, base, self, a, WAY_POINTS, touch, a === nearest);
@@ -66,7 +71,7 @@ export class Escape {
       for (let w = 1; w <= WAY_POINTS; w++) {
         for (let a = 0; a < agents; a++) {
           if (a === self) continue;
-          const sizes = a < predators ? touch : 2 * preySize;
+          const sizes = a < predators ? touch : 2 * this.#preySize;
           this.#judge(p, base, self, a, w, sizes, w === WAY_POINTS);
         }
       }
@@ -74,8 +79,8 @@ export class Escape {
     let best = 0;
     for (let k = 1; k < count; k++) if (scores[k] > scores[best]) best = k;
     const free = scores[best] >= 0;
-    this.x = free ? Math.fround(length[best] * this.#cos[best]) : 0;
-    this.y = free ? Math.fround(length[best] * this.#sin[best]) : 0;
+    this.found[0] = free ? Math.fround(length[best] * this.#cos[best]) : 0;
+    this.found[1] = free ? Math.fround(length[best] * this.#sin[best]) : 0;
   }
 
   /**

@@ -210,7 +210,7 @@ class MeanFieldSpread extends BatchedEnvironment {
     const p = this.#world.position.data;
     let pairs = 0;
     for (let i = 0, k = e * n * 4; i < n; i++, k += 2) {
-      pairs += this.#agents.within(p[k], p[k + 1], 2 * agentSize, i);
+      pairs += this.#agents.within(p, k, 2 * agentSize, i);
     }
     return pairs;
   }
@@ -227,7 +227,7 @@ class MeanFieldSpread extends BatchedEnvironment {
     const { agents: n } = this.#p;
     const p = this.#world.position.data;
     const k = (e * 2 + 1) * n * 2 + 2 * l;
-    this.#agents.nearest(p[k], p[k + 1], 1, -1);
+    this.#agents.nearest(p, k, 1, -1);
     const a = e * n * 4 + 2 * this.#agents.order[0];
     const dx = p[a] - p[k];
     const dy = p[a + 1] - p[k + 1];
@@ -247,15 +247,14 @@ class MeanFieldSpread extends BatchedEnvironment {
       this.#landmarks.build(p, first, n);
       for (let i = 0; i < n; i++) {
         const row = e * n + i;
-        const x = p[base + 2 * i];
-        const y = p[base + 2 * i + 1];
+        const at = base + 2 * i;
         let o = row * obsSize;
         obs[o++] = v[2 * row];
         obs[o++] = v[2 * row + 1];
-        obs[o++] = x;
-        obs[o++] = y;
-        o = relative(this.#landmarks, p, first, x, y, neighbors + 1, -1, obs, o);
-        relative(this.#agents, p, base, x, y, neighbors, i, obs, o);
+        obs[o++] = p[at];
+        obs[o++] = p[at + 1];
+        o = relative(this.#landmarks, p, first, at, neighbors + 1, -1, obs, o);
+        relative(this.#agents, p, base, at, neighbors, i, obs, o);
       }
       this.#meanField.observe(e, p, v, obs, obsSize);
       this.#writeState(e);
@@ -316,22 +315,21 @@ class MeanFieldSpread extends BatchedEnvironment {
   }
 }
 
-/** Write the k points of a grid nearest to (x, y), relative to it; returns where the next entry goes. */
+/** Write the k points of a grid nearest to (p[at], p[at + 1]), relative to it; returns where the next entry goes. */
 function relative(
   grid: PointGrid,
   p: Float64Array,
   first: number,
-  x: number,
-  y: number,
+  at: number,
   k: number,
   skip: number,
   obs: Float32Array,
   o: number,
 ): number {
-  const found = grid.nearest(x, y, k, skip);
+  const found = grid.nearest(p, at, k, skip);
   for (let m = 0; m < found; m++) {
-    obs[o++] = p[first + 2 * grid.order[m]] - x;
-    obs[o++] = p[first + 2 * grid.order[m] + 1] - y;
+    obs[o++] = p[first + 2 * grid.order[m]] - p[at];
+    obs[o++] = p[first + 2 * grid.order[m] + 1] - p[at + 1];
   }
   return o;
 }

@@ -38,7 +38,7 @@ describe("a grid of points", () => {
             .sort((a, b) => a.key - b.key || a.m - b.m)
             .slice(0, k)
             .map(({ m }) => m);
-          const found = grid.nearest(from[0], from[1], k, skip);
+          const found = grid.nearest(Float64Array.from([7, ...from]), 1, k, skip);
           expect([...grid.order.subarray(0, found)]).toEqual(expected);
         },
       ),
@@ -58,7 +58,7 @@ describe("a grid of points", () => {
           const expected = all.flatMap((point, m) =>
             m > after && squared(point, from) < radius * radius ? [m] : [],
           );
-          const found = grid.within(from[0], from[1], radius, after);
+          const found = grid.within(Float64Array.from([7, ...from]), 1, radius, after);
           expect([...grid.order.subarray(0, found)]).toEqual(expected);
         },
       ),
@@ -70,7 +70,7 @@ describe("a grid of points", () => {
     const grid = new PointGrid(5);
     grid.build(Float64Array.of(0, 0, 1, 0, 2, 0, 3, 0, 4, 0), 0, 5);
     grid.build(Float64Array.of(0, 5, 1, 5), 0, 2);
-    expect(grid.nearest(0.9, 5, 5, -1)).toBe(2);
+    expect(grid.nearest(Float64Array.of(0.9, 5), 0, 5, -1)).toBe(2);
     expect([...grid.order.subarray(0, 2)]).toEqual([1, 0]);
   });
 

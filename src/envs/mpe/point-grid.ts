@@ -16,6 +16,8 @@ export class PointGrid {
   readonly #cell: Int32Array;
   /** [cells + 1] where each cell begins in `#items`, row by row */
   readonly #start: Int32Array;
+  /** [3] point looked for, and the square of the distance beyond which nobody was looked at: an array, unboxed */
+  readonly #query = new Float64Array(3);
   #left = 0;
   #bottom = 0;
   #width = 0;
@@ -102,11 +104,13 @@ export class PointGrid {
   }
 
   /**
-   * Points with an index above `after` and nearer than `radius`, by index, in `order`.
+   * Points with an index above `after` and nearer than `radius` to (p[at], p[at + 1]), by index, in `order`.
    * @returns how many
    */
-  within(x: number, y: number, radius: number, after: number): number {
+  within(p: Float64Array, at: number, radius: number, after: number): number {
     const { order } = this;
+    const x = p[at];
+    const y = p[at + 1];
     const from = this.#column(x - radius);
     const to = this.#column(x + radius);
     const last = this.#row(y + radius);
@@ -119,69 +123,69 @@ export class PointGrid {
         const dx = this.#x[k] - x;
         const dy = this.#y[k] - y;
         if (dx * dx + dy * dy >= radius * radius) continue;
-        let at = found++;
-        for (; at > 0 && order[at - 1] > m; at--) order[at] = order[at - 1];
-        order[at] = m;
+        let place = found++;
+        for (; place > 0 && order[place - 1] > m; place--) order[place] = order[place - 1];
+        order[place] = m;
       }
     }
     return found;
   }
 
   /**
-   * The `k` nearest points without point `skip` (−1: none), nearest first, of equal distances the lower index first, in
-   * `order`.
+   * The `k` points nearest to (p[at], p[at + 1]) without point `skip` (−1: none), nearest first, of equal distances the
+   * lower index first, in `order`.
    * @returns how many: k, or all there are
    */
-  nearest(x: number, y: number, k: number, skip: number): number {
+  nearest(p: Float64Array, at: number, k: number, skip: number): number {
     if (k === 0) return 0;
-    const column = this.#column(x);
-    const row = this.#row(y);
-    let found = this.#scan(x, y, k, skip, row, column, column, 0);
+    this.#query[0] = p[at];
+    this.#query[1] = p[at + 1];
+    const column = this.#column(p[at]);
+    const row = this.#row(p[at + 1]);
+    let found = this.#scan(k, skip, row, column, column, 0);
     for (let ring = 1; ; ring++) {
-      const beyond = this.#beyond(x, y, column, row, ring - 1);
+      const more = this.#lookBeyond(column, row, ring - 1);
       // A point as far as the last one found may have a lower index.
-      if (found === k && this.#keys[k - 1] < beyond * beyond) return found;
-      if (beyond === Number.POSITIVE_INFINITY) return found;
+      if (!more || (found === k && this.#keys[k - 1] < this.#query[2])) return found;
       const from = Math.max(0, column - ring);
       const to = Math.min(this.#columns - 1, column + ring);
       const top = Math.min(this.#rows - 1, row + ring);
       for (let r = Math.max(0, row - ring); r <= top; r++) {
         if (r === row - ring || r === row + ring) {
-          found = this.#scan(x, y, k, skip, r, from, to, found);
+          found = this.#scan(k, skip, r, from, to, found);
         } else {
-          if (column - ring >= 0) found = this.#scan(x, y, k, skip, r, column - ring, column - ring, found);
+          if (column - ring >= 0) found = this.#scan(k, skip, r, column - ring, column - ring, found);
           if (column + ring < this.#columns)
-            found = this.#scan(x, y, k, skip, r, column + ring, column + ring, found);
+            found = this.#scan(k, skip, r, column + ring, column + ring, found);
         }
       }
     }
   }
 
-  /** How far away points outside the square of `ring` cells around a cell are at least; infinite if there are none. */
-  #beyond(x: number, y: number, column: number, row: number, ring: number): number {
+  /**
+   * Note in `#query[2]` the square of how far away points outside the square of `ring` cells around a cell are at least.
+   * @returns whether there are cells outside
+   */
+  #lookBeyond(column: number, row: number, ring: number): boolean {
     const side = this.#side;
+    const x = this.#query[0] - this.#left;
+    const y = this.#query[1] - this.#bottom;
     let least = Number.POSITIVE_INFINITY;
-    if (column - ring > 0) least = Math.min(least, x - (this.#left + (column - ring) * side));
-    if (column + ring < this.#columns - 1)
-      least = Math.min(least, this.#left + (column + ring + 1) * side - x);
-    if (row - ring > 0) least = Math.min(least, y - (this.#bottom + (row - ring) * side));
-    if (row + ring < this.#rows - 1) least = Math.min(least, this.#bottom + (row + ring + 1) * side - y);
+    if (column - ring > 0) least = Math.min(least, x - (column - ring) * side);
+    if (column + ring < this.#columns - 1) least = Math.min(least, (column + ring + 1) * side - x);
+    if (row - ring > 0) least = Math.min(least, y - (row - ring) * side);
+    if (row + ring < this.#rows - 1) least = Math.min(least, (row + ring + 1) * side - y);
     // Rounding may have put a point one rounding beyond the edge of its cell.
-    return Math.max(0, least - 1e-9 * side);
+    const beyond = Math.max(0, least - 1e-9 * side);
+    this.#query[2] = beyond * beyond;
+    return least < Number.POSITIVE_INFINITY;
   }
 
   /** Add cells [from, to] of a row to the k nearest found so far. */
-  #scan(
-    x: number,
-    y: number,
-    k: number,
-    skip: number,
-    row: number,
-    from: number,
-    to: number,
-    found: number,
-  ): number {
+  #scan(k: number, skip: number, row: number, from: number, to: number, found: number): number {
     const { order } = this;
+    const x = this.#query[0];
+    const y = this.#query[1];
     const keys = this.#keys;
     const end = this.#start[row * this.#columns + to + 1];
     for (let i = this.#start[row * this.#columns + from]; i < end; i++) {

@@ -253,10 +253,10 @@ class SimpleTag extends BatchedEnvironment {
   }
 
   protected override writeMetrics(e: number, out: Float64Array, offset: number): void {
-    const [captures, caught, outside] = this.#tally.data.subarray(3 * e, 3 * e + 3);
-    out[offset] = captures;
-    out[offset + 1] = caught / this.elapsed[e];
-    out[offset + 2] = outside / (this.elapsed[e] * this.#p.good);
+    const tally = this.#tally.data;
+    out[offset] = tally[3 * e];
+    out[offset + 1] = tally[3 * e + 1] / this.elapsed[e];
+    out[offset + 2] = tally[3 * e + 2] / (this.elapsed[e] * this.#p.good);
   }
 
   protected override draw(e: number): Frame {

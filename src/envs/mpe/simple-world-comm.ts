@@ -321,10 +321,10 @@ class SimpleWorldComm extends BatchedEnvironment {
   }
 
   protected override writeMetrics(e: number, out: Float64Array, offset: number): void {
-    const [captures, eaten, hidden] = this.#tally.data.subarray(3 * e, 3 * e + 3);
-    out[offset] = captures;
-    out[offset + 1] = eaten;
-    out[offset + 2] = hidden / (this.elapsed[e] * this.#p.good);
+    const tally = this.#tally.data;
+    out[offset] = tally[3 * e];
+    out[offset + 1] = tally[3 * e + 1];
+    out[offset + 2] = tally[3 * e + 2] / (this.elapsed[e] * this.#p.good);
   }
 
   protected override draw(e: number): Frame {

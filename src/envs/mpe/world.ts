@@ -14,6 +14,7 @@
  * Differs from MPE2 where two centres coincide (d < 1e-12): no force instead of NaN.
  */
 import { type NdArray, zeros } from "../../core/array.js";
+import type { RandomStream } from "../../core/random.js";
 import { PointGrid } from "./point-grid.js";
 
 /** What is the same for all bodies. Defaults are MPE2's. */
@@ -70,7 +71,7 @@ export class ParticleWorld {
   /** [E, agents, 2] force of each agent's own drive, gain included; written by the scenario before `step` */
   readonly control: Float64Array;
 
-  readonly #constants: WorldConstants;
+  readonly #constants: Required<WorldConstants>;
   /** [agents] */
   readonly #movable: Uint8Array;
   readonly #mass: Float64Array;
@@ -100,7 +101,9 @@ export class ParticleWorld {
     this.position = zeros("float64", [copies, bodies.length, 2]);
     this.velocity = zeros("float64", [copies, agents.length, 2]);
     this.control = new Float64Array(copies * agents.length * 2);
-    this.#constants = constants;
+    // One shape whatever scenario's parameters these are: reading them in the loops stays fast, and boxes no number.
+    const { dt, damping, contactForce, contactMargin, integration = "positionFirst" } = constants;
+    this.#constants = { dt, damping, contactForce, contactMargin, integration };
     this.#movable = Uint8Array.from(agents, (a) => (a.movable ? 1 : 0));
     this.#mass = Float64Array.from(agents, (a) => a.mass);
     this.#maxSpeed = Float64Array.from(agents, (a) => a.maxSpeed);
@@ -172,7 +175,7 @@ export class ParticleWorld {
     for (let i = 0; i < this.agentCount; i++) {
       const ax = p[base + 2 * i];
       const ay = p[base + 2 * i + 1];
-      const found = grid.within(ax, ay, far, i);
+      const found = grid.within(p, base + 2 * i, far, i);
       for (let k = 0; k < found; k++) {
         const j = grid.order[k];
         const dx = ax - p[base + 2 * j];
@@ -248,19 +251,14 @@ export class ParticleWorld {
    * Zero velocities and draw positions of copy e uniformly: agents in order from [−1, 1]², then landmarks in order from
    * [−landmarkRange, landmarkRange]², x before y.
    */
-  scatter(
-    e: number,
-    stream: { uniformIn(low: number, high: number): number },
-    landmarkRange = 1,
-    agentRange = 1,
-  ): void {
+  scatter(e: number, stream: RandomStream, landmarkRange = 1, agentRange = 1): void {
     const n2 = this.agentCount * 2;
     this.velocity.data.fill(0, e * n2, (e + 1) * n2);
     const p = this.position.data;
     const start = e * (n2 + this.landmarkCount * 2);
     const landmarks = start + n2;
     const end = landmarks + this.landmarkCount * 2;
-    for (let k = start; k < landmarks; k++) p[k] = stream.uniformIn(-agentRange, agentRange);
-    for (let k = landmarks; k < end; k++) p[k] = stream.uniformIn(-landmarkRange, landmarkRange);
+    stream.fillUniform(p, start, landmarks, -agentRange, agentRange);
+    stream.fillUniform(p, landmarks, end, -landmarkRange, landmarkRange);
   }
 }
