@@ -151,33 +151,6 @@ export class RandomStream {
     s[3] = s3;
   }
 
-  /** Replace every n in ns[from … to − 1] by what `int(n)` would give, one after the other, the state kept in registers. */
-  replaceInts(ns: Int32Array, from: number, to: number): void {
-    const s = this.state;
-    let s0 = s[0]!;
-    let s1 = s[1]!;
-    let s2 = s[2]!;
-    let s3 = s[3]!;
-    for (let k = from; k < to; ) {
-      // One step of nextUint32.
-      const product = Math.imul(s1, 5);
-      const x = Math.imul((product << 7) | (product >>> 25), 9) >>> 0;
-      const t = s1 << 9;
-      s2 ^= s0;
-      s3 ^= s1;
-      s1 ^= s2;
-      s0 ^= s3;
-      s2 ^= t;
-      s3 = (s3 << 11) | (s3 >>> 21);
-      const m = ns[k] >>> 0;
-      if (x <= 0xffffffff - m || x <= lastFair(m)) ns[k++] = x % m;
-    }
-    s[0] = s0;
-    s[1] = s1;
-    s[2] = s2;
-    s[3] = s3;
-  }
-
   /** Fill out[from … to − 1] with what as many calls of `uniformIn(low, high)` would give, no number boxed on the way. */
   fillUniform(out: Float64Array, from: number, to: number, low = 0, high = 1): void {
     const s = this.state;
