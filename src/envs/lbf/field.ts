@@ -46,6 +46,8 @@ export class Field {
   readonly #place: Int32Array;
   /** per number of open cells: 1 / log of the share of closed cells; 0 if none is closed */
   readonly #patience: Float64Array;
+  /** scratch: a uniform number */
+  readonly #luck = new Float64Array(1);
   /** which range of levels a player or food gets in this episode: dealt anew where they are not all the same */
   readonly #order: Int32Array;
   readonly #foodOrder: Int32Array;
@@ -195,7 +197,9 @@ export class Field {
    */
   #attempts(stream: RandomStream): number {
     const patience = this.#patience[this.#openCount];
-    return patience === 0 ? 1 : 1 + Math.floor(Math.log(1 - stream.uniform()) * patience);
+    if (patience === 0) return 1;
+    stream.fillUniform(this.#luck, 0, 1);
+    return 1 + Math.floor(Math.log(1 - this.#luck[0]) * patience);
   }
 
   /** Open every cell but those at the edge. */

@@ -163,7 +163,8 @@ export class Foraging extends BatchedEnvironment {
     const { reward } = this.groups[0];
     let sum = 0;
     for (let i = e * n; i < (e + 1) * n; i++) sum += reward[i];
-    reward.fill(sum, e * n, (e + 1) * n);
+    // `fill` would box the number.
+    for (let i = e * n; i < (e + 1) * n; i++) reward[i] = sum;
   }
 
   protected override observe(from: number, to: number): void {

@@ -150,7 +150,9 @@ export class Pursuit extends BatchedEnvironment {
     const { reward } = this.groups[0];
     let sum = 0;
     for (let i = e * n; i < (e + 1) * n; i++) sum += reward[i];
-    reward.fill(sum / n, e * n, (e + 1) * n);
+    const mean = sum / n;
+    // `fill` would box the number.
+    for (let i = e * n; i < (e + 1) * n; i++) reward[i] = mean;
   }
 
   protected override observe(from: number, to: number): void {

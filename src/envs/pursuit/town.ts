@@ -35,6 +35,8 @@ export class Town {
   readonly #building: Uint8Array;
   /** [area] an empty map */
   readonly #empty: Float32Array;
+  /** scratch of a reset: where the window begins, as shares of the map */
+  readonly #corner = new Float64Array(2);
   /** scratch of a reset: the first `#openCount` entries are the cells where the next of a team may start */
   readonly #open: Int32Array;
   #openCount = 0;
@@ -167,8 +169,9 @@ export class Town {
 
   #tryScatter(e: number, stream: RandomStream): boolean {
     const { width, height, pursuers, evaders, constraintWindow: share } = this.#p;
-    const u = stream.uniform() * (1 - share);
-    const v = stream.uniform() * (1 - share);
+    // Two draws, even where the window is the whole map.
+    stream.fillUniform(this.#corner, 0, 2, 0, 1 - share);
+    const [u, v] = this.#corner;
     const left = Math.floor(width * u);
     const right = Math.floor(width * (u + share));
     const top = Math.floor(height * v);
