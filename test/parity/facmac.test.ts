@@ -30,7 +30,9 @@ const load = (name: string) => JSON.parse(readFileSync(new URL(`${name}.json`, f
 
 /** What the prey draws, from a list instead of its stream. */
 function drawFrom(next: () => number): void {
-  vi.spyOn(RandomStream.prototype, "uniform").mockImplementation(next);
+  vi.spyOn(RandomStream.prototype, "fillUniform").mockImplementation((out, from, to) => {
+    for (let k = from; k < to; k++) out[k] = next();
+  });
 }
 
 /** The recorder's generator, `skipped` draws after its seed. */
