@@ -33,9 +33,9 @@ export function movingSpeechSpace(words: number, continuous: boolean): Space {
   return continuous ? box(5 + words, 0, 1) : { kind: "discrete", n: 5 * words };
 }
 
-/** Names of the actions of `movingSpeechSpace`: "left, says B". */
+/** Names of the actions of `movingSpeechSpace`: "left and says B". */
 export function movingSpeechNames(words: number): string[] {
-  return speechNames(words).flatMap((says) => MOVES.map((move) => `${move}, ${says}`));
+  return speechNames(words).flatMap((says) => MOVES.map((move) => `${move} and ${says}`));
 }
 
 /**

@@ -116,7 +116,7 @@ describe("simple_reference", () => {
   it("names its fifty actions as it takes them", async () => {
     const environment = await create("mpe/simple_reference");
     const { actionNames } = environment.spec.groups[0];
-    step(environment, actionNames!.indexOf("up, says H"), actionNames!.indexOf("left, says A"));
+    step(environment, actionNames!.indexOf("up and says H"), actionNames!.indexOf("left and says A"));
     expect(environment.frame!(0).captions).toEqual(["agent_0 says H", "agent_1 says A"]);
     expectClose(numbers(environment, "velocity"), [0, 0.5, -0.5, 0], 1e-12);
   });
