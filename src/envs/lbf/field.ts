@@ -34,6 +34,8 @@ export class Field {
   readonly area: number;
 
   readonly #p: Parameters;
+  /** [area] the cells of a field without foods */
+  readonly #empty: Int32Array;
   readonly #layout: Layout;
   /** cells of a copy that are not at the edge of the field: where foods may be */
   readonly #interior: Int32Array;
@@ -66,7 +68,11 @@ export class Field {
     this.watched = new Int32Array(copies * p.players);
     this.stride = p.cols + 2;
     this.area = (p.rows + 2) * this.stride;
-    this.cells = new Int32Array(copies * this.area).fill(-1);
+    this.cells = new Int32Array(copies * this.area);
+    this.#empty = new Int32Array(this.area).fill(-1);
+    for (let row = 0; row < p.rows; row++) {
+      this.#empty.fill(0, this.cell(0, row, 0), this.cell(0, row, p.cols));
+    }
     const interior = [];
     for (let row = 1; row < p.rows - 1; row++) {
       for (let col = 1; col < p.cols - 1; col++) interior.push(this.cell(0, row, col));
@@ -98,15 +104,12 @@ export class Field {
 
   /** Bring what follows from players and foods of copy e in line with them. */
   rebuild(e: number): void {
-    const { rows, cols, players: n, food: count } = this.#p;
+    const { players: n, food: count } = this.#p;
     const { cells } = this;
     const players = this.players.data;
     const food = this.food.data;
     for (let i = e * n; i < (e + 1) * n; i++) this.at[i] = this.cell(e, players[3 * i], players[3 * i + 1]);
-    for (let row = 0; row < rows; row++) {
-      const start = this.cell(e, row, 0);
-      cells.fill(0, start, start + cols);
-    }
+    cells.set(this.#empty, e * this.area);
     this.left[e] = 0;
     this.changed[e] = 1;
     for (let k = e * count * WIDTH; k < (e + 1) * count * WIDTH; k += WIDTH) {

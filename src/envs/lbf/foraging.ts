@@ -79,11 +79,11 @@ export class Foraging extends BatchedEnvironment {
   }
 
   /**
-   * Everybody claims a cell; those who may enter theirs do. Afterwards `#loads` holds who loads what.
+   * Everybody claims a cell; those who may enter theirs do.
    *
    * All claims are judged by the positions before the step: chains and swaps succeed, and a player may enter a cell
    * whose owner wanted to leave it but could not.
-   * @returns whether anybody loads
+   * @returns whether anybody wants to load
    */
   #move(e: number): boolean {
     const { players: n, rules } = this.#p;
@@ -91,7 +91,6 @@ export class Foraging extends BatchedEnvironment {
     const players = this.#field.players.data;
     const { action } = this.groups[0];
     const moves = this.#moves;
-    const loads = this.#loads;
     const claimant = this.#claimant;
     const claim = this.#claim;
     const first = e * n;
@@ -102,20 +101,21 @@ export class Foraging extends BatchedEnvironment {
       const a = action[first + i];
       const wanted = cell + moves[a];
       claim[i] = cells[wanted] === 0 ? wanted : cell;
-      loads[i] = a === LOAD ? this.#foodBeside(cell) : -1;
-      if (loads[i] >= 0) loading = true;
+      if (a === LOAD) loading = true;
       const claimed = claim[i] - base;
       if (claimant[claimed] === 0) claimant[claimed] = i + 1;
       else if (rules === "v3") claimant[claimed] = CONTESTED;
     }
     for (let i = 0; i < n; i++) {
-      if (claimant[claim[i] - base] !== i + 1 || claim[i] === at[first + i]) continue;
+      // Whoever comes later to a cell finds it taken back, and stays.
+      const enters = claimant[claim[i] - base] === i + 1;
+      claimant[claim[i] - base] = 0;
+      if (!enters || claim[i] === at[first + i]) continue;
       at[first + i] = claim[i];
       const a = action[first + i];
       players[3 * (first + i)] += ROWS[a];
       players[3 * (first + i) + 1] += COLS[a];
     }
-    for (let i = 0; i < n; i++) claimant[claim[i] - base] = 0;
     return loading;
   }
 
@@ -128,14 +128,17 @@ export class Foraging extends BatchedEnvironment {
     return cells[cell + 1] > 0 ? cell + 1 : -1;
   }
 
-  /** Those who load the same food do it together. */
+  /** Those who load the same food do it together. They have not moved. */
   #load(e: number): void {
     const { players: n, penalty, normalizeReward } = this.#p;
     const players = this.#field.players.data;
-    const { reward } = this.groups[0];
+    const { action, reward } = this.groups[0];
     const loads = this.#loads;
     const tally = this.#tally.data;
     const row = e * n;
+    for (let i = 0; i < n; i++) {
+      loads[i] = action[row + i] === LOAD ? this.#foodBeside(this.#field.at[row + i]) : -1;
+    }
     for (let i = 0; i < n; i++) {
       const cell = loads[i];
       if (cell < 0) continue;
