@@ -83,7 +83,7 @@ export async function runBenchmarks(
   { json, rounds, runs = 1_000_000 }: CommandOptions,
 ): Promise<void> {
   if (name === "soak") {
-    runSoak(runs, { json });
+    await runSoak(runs, { json });
     return;
   }
   const results = await bench(name === undefined ? [] : [name], {

@@ -1,8 +1,8 @@
 import { expect, it } from "vitest";
 import { soak } from "../../bench/soak.js";
 
-it("thousands of runs of programs of all kinds leave memory flat, and come out the same however many sessions are open", () => {
-  const [few, all] = [soak(8000, 6), soak(8000, 128)] as const;
+it("thousands of runs of programs of all kinds leave memory flat, and come out the same however many sessions are open", async () => {
+  const [few, all] = [await soak(8000, 6), await soak(8000, 128)];
   expect(few.sha256).toBe(all.sha256);
   expect(few.mostOpen).toBe(6);
   expect(few.opened).toBeGreaterThan(2 * all.opened);
