@@ -1,11 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { couriers, foragers, nim, remote, twoStep } from "../../test/games/index.js";
 import { farthest } from "../../test/support/allclose.js";
-import { bytesOf, createEnvironment, runtime } from "../../test/support/rollouts.js";
+import { createPpo, type Given, rolloutOf } from "../../test/support/ppo-learners.js";
+import { bytesOf } from "../../test/support/rollouts.js";
 import { f32, type NdArray } from "../core/array.js";
 import { isLeaf, type Tree } from "../core/tree.js";
-import type { Environment, EnvironmentDefinition } from "../env/contract.js";
-import { fixedCasting, type OnPolicyBuffer, Rollout } from "../rollout/index.js";
+import type { EnvironmentDefinition } from "../env/contract.js";
+import type { OnPolicyBuffer, Rollout } from "../rollout/index.js";
 import { type Executor, Runtime } from "../runtime/index.js";
 import { nodeBackend } from "../runtime/node.js";
 import {
@@ -26,57 +27,20 @@ import {
 } from "../tensor/index.js";
 import { computeAdvantages } from "./advantages.js";
 import { Critic } from "./critic.js";
-import { type Learner, type LearnerContext, ppo, ppoOptions } from "./index.js";
+import type { Learner, LearnerContext } from "./index.js";
 
 /** PPO with a memory: chunks of sequences, started from what was carried when the actions were chosen. */
 
-type Given = Parameters<typeof ppoOptions.parse>[0] & object;
 const STEPS = 6;
 const COPIES = 3;
+const base = { copies: COPIES, rolloutSteps: STEPS, hidden: [5], recurrent: 4, chunk: 3, outputGain: 1 };
 
-async function create(
+const create = (
   game: EnvironmentDefinition,
   given: Given,
   context: Partial<LearnerContext> = {},
   parameters: Record<string, unknown> = {},
-) {
-  const environment = await createEnvironment(game, COPIES, parameters);
-  const options = ppoOptions.parse({
-    copies: COPIES,
-    rolloutSteps: STEPS,
-    hidden: [5],
-    recurrent: 4,
-    chunk: 3,
-    outputGain: 1,
-    ...given,
-  });
-  const learner = ppo.create(
-    {
-      runtime,
-      environment,
-      seed: 3,
-      name: "team",
-      agents: environment.spec.groups.flatMap((g) => g.agents),
-      role: "own",
-      firstActor: 0,
-      rewardWeights: null,
-      ignore: {},
-      ...context,
-    },
-    options,
-  );
-  return { environment, learner, options };
-}
-
-const rolloutOf = (environment: Environment, learner: Learner) =>
-  new Rollout({
-    environment,
-    actors: learner.actors,
-    cast: fixedCasting(learner.actorOfSeat),
-    seed: 3,
-    stream: "x",
-    recorders: learner.recorders,
-  });
+) => createPpo(game, { ...base, ...given, copies: COPIES }, context, parameters);
 
 const games: readonly [string, EnvironmentDefinition, Given, Record<string, unknown>?][] = [
   ["turns and masks", nim, { critic: "independent" }],

@@ -1,58 +1,28 @@
 import { describe, expect, it } from "vitest";
 import { couriers, foragers, nim, remote, twoStep } from "../../test/games/index.js";
 import { farthest } from "../../test/support/allclose.js";
+import { createPpo, type Given, rolloutOf } from "../../test/support/ppo-learners.js";
 import { referenceUpdate } from "../../test/support/ppo-reference.js";
-import { bytesOf, createEnvironment, runtime } from "../../test/support/rollouts.js";
+import { bytesOf } from "../../test/support/rollouts.js";
 import type { NdArray } from "../core/array.js";
 import { NonFiniteError, UserError } from "../core/errors.js";
 import { RandomStream } from "../core/random.js";
-import type { Environment, EnvironmentDefinition } from "../env/contract.js";
+import type { EnvironmentDefinition } from "../env/contract.js";
 import { type NetworkConfig, UniformActor } from "../policy/index.js";
-import { fixedCasting, hijackCasting, type OnPolicyBuffer, Rollout, seatsOf } from "../rollout/index.js";
+import { hijackCasting, type OnPolicyBuffer, Rollout, seatsOf } from "../rollout/index.js";
 import { type Executor, Runtime } from "../runtime/index.js";
 import { nodeBackend } from "../runtime/node.js";
 import { type Learner, type LearnerContext, ppo, ppoOptions } from "./index.js";
 
-type Given = Parameters<typeof ppoOptions.parse>[0] & object;
 const STEPS = 6;
 const COPIES = 4;
 
-async function create(
+const create = (
   game: EnvironmentDefinition,
   given: Given,
   context: Partial<LearnerContext> = {},
   parameters: Record<string, unknown> = {},
-) {
-  const environment = await createEnvironment(game, COPIES, parameters);
-  const options = ppoOptions.parse({ copies: COPIES, rolloutSteps: STEPS, hidden: [3], ...given });
-  const learner = ppo.create(
-    {
-      runtime,
-      environment,
-      seed: 3,
-      name: "team",
-      agents: environment.spec.groups.flatMap((g) => g.agents),
-      role: "own",
-      firstActor: 0,
-      rewardWeights: null,
-      ignore: {},
-      ...context,
-    },
-    options,
-  );
-  return { environment, learner, options };
-}
-
-function rolloutOf(environment: Environment, learner: Learner): Rollout {
-  return new Rollout({
-    environment,
-    actors: learner.actors,
-    cast: fixedCasting(learner.actorOfSeat),
-    seed: 3,
-    stream: "x",
-    recorders: learner.recorders,
-  });
-}
+) => createPpo(game, { rolloutSteps: STEPS, hidden: [3], ...given, copies: COPIES }, context, parameters);
 
 type UnitArrays = { actor: NdArray; critic: NdArray; normalizer: { statistics?: NdArray } };
 const unitOf = (learner: Learner, name: string) =>
